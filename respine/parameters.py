@@ -59,5 +59,3 @@ class Parameters(BaseModel):
     def level(self) -> float:
         """Confidence level of every interval, 1 - alpha."""
         return 1 - self.alpha
-
-

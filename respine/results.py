@@ -172,9 +172,7 @@ class Results(Mapping[str, Result]):
 
     def state(self, id: str, text: str, **context: Any) -> Result:
         """Add a statement: a sentence chosen by the results, naming them as ``{id}`` or ``{id|part}``."""
-        return self.append(
-            Result(id=id, statistic="statement", value=NAN, note="statement", text=text, **context)
-        )
+        return self.append(Result(id=id, statistic="statement", value=NAN, note="statement", text=text, **context))
 
     def select(self, prefix: str) -> Results:
         """The results whose id is ``prefix`` or starts with ``prefix.``."""

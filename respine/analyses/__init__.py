@@ -1,0 +1,1 @@
+"""The sections of the analysis plan: a study in, results out."""

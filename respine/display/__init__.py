@@ -1,0 +1,1 @@
+"""Results to tables, figures, sentences and notebook outputs; nothing is computed here."""

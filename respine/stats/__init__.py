@@ -1,0 +1,1 @@
+"""Statistics: frames and arrays in, estimates out; no files, no display."""
