@@ -102,7 +102,7 @@ class Result(Estimate):
     digits
         Decimals in print; None leaves the choice to the house rules for the unit.
     text
-        For a statement (``statistic == "statement"``): the sentence, in which ``{id}``, ``{id|part}`` name other results.
+        For a statement (``statistic == "statement"``): the sentence; ``{id}`` and ``{id|part}`` in it name results.
     """
 
     id: str

@@ -1,0 +1,130 @@
+"""A study: a trial data set and the parameters that an analysis may use."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from respine.parameters import Parameters
+from respine.trial import Trial, load_trial
+
+DATA_ALIAS = "dataset"
+"""What a chapter's ``data`` says when the build was given a data set outside the repository."""
+
+
+class ParameterNotTakenError(AttributeError):
+    """A chapter used a parameter that its parameters cell does not name."""
+
+
+class _Taken:
+    """The parameters that a chapter takes; another is refused, so that no default is used unseen."""
+
+    def __init__(self, parameters: Parameters, names: frozenset[str]) -> None:
+        self._parameters = parameters
+        self._names = names
+
+    def __getattr__(self, name: str) -> Any:
+        needed = "alpha" if name == "level" else name
+        if needed not in self._names:
+            raise ParameterNotTakenError(
+                f"this chapter does not take the parameter {needed!r}: add it to the chapter's parameters cell "
+                "and pass it to open_study"
+            )
+        return getattr(self._parameters, name)
+
+    def model_copy(self, *, update: dict[str, Any]) -> _Taken:
+        """The same names with some values changed; what is changed counts as taken."""
+        return _Taken(self._parameters.model_copy(update=update), self._names | frozenset(update))
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """Labels of the arms, for display alone."""
+
+    treatment: str
+    control: str
+    overall: str = "All"
+
+    def __getitem__(self, role: str) -> str:
+        return cast(str, getattr(self, role))
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What every analysis takes: the derived trial and the parameters.
+
+    Parameters
+    ----------
+    trial
+        The checked and derived data set.
+    parameters
+        The plan's choices; in a chapter, only those it takes.
+    taken
+        Names of the parameters the chapter takes, in its order.
+    """
+
+    trial: Trial
+    parameters: Parameters
+    taken: tuple[str, ...] = tuple(Parameters.model_fields)
+
+    @property
+    def arms(self) -> Arms:
+        """The arm labels."""
+        return Arms(self.trial.info.treatment, self.trial.info.control)
+
+    def bundle(self) -> tuple[dict[str, str], dict[str, Any]]:
+        """Data and metadata of the notebook output that names the study."""
+        info = self.trial.info
+        randomised = len(self.trial.participants("ITT"))
+        text = f"{info.title}: {randomised} randomised, {info.treatment} against {info.control}"
+        values = {name: getattr(self.parameters, name) for name in self.taken}
+        metadata = {
+            "kind": "study",
+            "parameters": {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()},
+            "info": {
+                "title": info.title,
+                "studyid": info.studyid,
+                "synthetic": info.synthetic,
+                "source": info.source,
+                "licence": info.licence,
+                "cutoff": str(info.cutoff) if info.cutoff else "",
+                "treatment": info.treatment,
+                "control": info.control,
+                "sha256": dict(info.sha256),
+            },
+        }
+        return {"text/plain": text}, metadata
+
+
+def open_study(**chosen: Any) -> Study:
+    """The study of a chapter, from the names in its parameters cell.
+
+    Every parameter the chapter uses must be passed; using another one raises :class:`ParameterNotTakenError`.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        A name or value that :class:`respine.parameters.Parameters` does not allow.
+    respine.trial.DataError
+        A data set that breaks the contract.
+    """
+    parameters = Parameters(**chosen)
+    trial = load_trial(locate_data(parameters.data), treatment=parameters.treatment, control=parameters.control)
+    taken = ("data", *(name for name in chosen if name != "data"))
+    return Study(trial, cast(Parameters, _Taken(parameters, frozenset(taken))), taken)
+
+
+def locate_data(data: str) -> Path:
+    """The folder of the data set: relative paths start at the repository's top, from wherever a chapter is opened."""
+    if data == DATA_ALIAS and "RESPINE_DATA" in os.environ:
+        return Path(os.environ["RESPINE_DATA"])
+    path = Path(data)
+    if path.is_absolute():
+        return path
+    if "RESPINE_ROOT" in os.environ:
+        return Path(os.environ["RESPINE_ROOT"]) / path
+    here = Path.cwd()
+    top = next((folder for folder in (here, *here.parents) if (folder / "_toc.yml").is_file()), here)
+    return top / path

@@ -1,0 +1,306 @@
+"""Staleness by content: a chapter runs again when, and only when, something it depends on has changed.
+
+What a chapter depends on is written down as named hashes (:class:`Inputs`), so that a stale chapter can say why.
+Entries are files ``<chapter>/<key>.ipynb`` with a header line that holds the inputs and the hash of the rest: a damaged
+entry is no entry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from respine.book.chapters import Chapter
+from respine.book.failures import RefusedError
+from respine.book.paths import Repository, files_below, sha256, write_whole
+
+PACKAGE = Path(__file__).resolve().parents[1]
+TABLE_SUFFIXES = (
+    ".csv", ".csv.gz", ".parquet", ".xpt", ".sas7bdat", ".sav", ".dta", ".json", ".xlsx",
+)  # fmt: skip
+KEPT_PER_CHAPTER = 8
+_IMPORT = re.compile(
+    r"^[ \t]*(?:from[ \t]+(?P<base>\.*[\w.]*)[ \t]+import[ \t]+(?:\((?P<many>[^)]*)\)|(?P<few>[^#\n]*))"
+    r"|import[ \t]+(?P<plain>[\w., \t]+))",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """Everything that decides what a chapter computes, each part by its hash or value."""
+
+    code: str
+    parameters: Mapping[str, Any]
+    tables: Mapping[str, str]
+    modules: Mapping[str, str]
+    versions: Mapping[str, str]
+
+    def key(self) -> str:
+        """One hash of all."""
+        return digest(asdict(self))
+
+    def changes_since(self, old: Inputs) -> list[str]:
+        """What differs from ``old``, one line each."""
+        lines = ["the chapter's code"] if self.code != old.code else []
+        for what, now, before in (
+            ("parameter", self.parameters, old.parameters),
+            ("table", self.tables, old.tables),
+            ("module", self.modules, old.modules),
+            ("version of", self.versions, old.versions),
+        ):
+            for name in sorted({*now, *before}):
+                if now.get(name) == before.get(name) and (name in now) == (name in before):
+                    continue
+                shown = what in ("parameter", "version of") and name in now and name in before
+                change = f": {before[name]} to {now[name]}" if shown else ""
+                lines.append(f"{what} {name}{_verb(name, now, before)}{change}")
+        return lines
+
+
+def _verb(name: str, now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
+    if name not in before:
+        return " added"
+    return "" if name in now else " removed"
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The hashes that all chapters of one build share."""
+
+    repository: Repository
+    data: Path
+    tables: Mapping[str, str]
+    sources: Mapping[str, str]
+    """Module name to source text, of the whole package."""
+    versions: Mapping[str, str]
+
+    def inputs(self, chapter: Chapter, overrides: Mapping[str, Any]) -> Inputs:
+        """What ``chapter`` depends on when it is given ``overrides``."""
+        modules = imported_modules([source for source, _ in chapter.code], self.sources)
+        return Inputs(
+            code=digest(chapter.code),
+            parameters={**chapter.parameters, **taken(chapter, overrides)},
+            tables={
+                name: value
+                for name, value in self.tables.items()
+                if chapter.tables is None or name.split(".")[0].lower() in chapter.tables or name in _ALWAYS_READ
+            },
+            modules=module_hashes(modules, self.sources),
+            versions=self.versions,
+        )
+
+
+_ALWAYS_READ = ("dataset.yml", "published")
+
+
+def taken(chapter: Chapter, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The overrides that ``chapter`` takes and that differ from its defaults."""
+    return {
+        name: value
+        for name, value in overrides.items()
+        if name in chapter.parameters and _plain(chapter.parameters[name]) != _plain(value)
+    }
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def survey(repository: Repository, data: Path) -> World:
+    """Read and hash what chapters may depend on."""
+    return World(repository, data, table_hashes(repository, data), package_sources(), dependency_versions())
+
+
+def table_hashes(repository: Repository, data: Path) -> dict[str, str]:
+    """Hash of each table of the data set, of its ``dataset.yml``, and of the published numbers as one."""
+    if not data.exists():
+        raise RefusedError(f"there is no data set at {repository.relative(data)}")
+    files = [data] if data.is_file() else sorted(path for path in data.iterdir() if path.is_file())
+    hashes = {
+        path.name: sha256(path)
+        for path in files
+        if path.name.lower().endswith(TABLE_SUFFIXES) or path.name == "dataset.yml"
+    }
+    published = {repository.relative(path): sha256(path) for path in files_below(repository.published)}
+    return {**hashes, "published": digest(published)} if published else hashes
+
+
+def package_sources() -> dict[str, str]:
+    """Source of every module of the package, by dotted name."""
+    sources = {}
+    for path in files_below(PACKAGE):
+        if path.suffix == ".py":
+            parts = (PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts)
+            sources[".".join(parts).removesuffix(".__init__")] = path.read_text(encoding="utf-8")
+    return sources
+
+
+def imported_names(source: str, package: str = "") -> set[str]:
+    """Dotted names that a piece of Python imports, at any level; ``package`` resolves relative imports."""
+    names: set[str] = set()
+    for match in _IMPORT.finditer(source):
+        if match["plain"]:
+            names |= {name.split(" as ")[0].strip() for name in match["plain"].split(",")}
+            continue
+        base = match["base"]
+        if base.startswith("."):
+            level = len(base) - len(base.lstrip("."))
+            parents = package.split(".")[: len(package.split(".")) - level + 1]
+            base = ".".join([*parents, *filter(None, [base.lstrip(".")])])
+        listed = re.sub(r"#[^\n]*", "", match["many"] or match["few"] or "")
+        names |= {base, *(f"{base}.{name.split(' as ')[0].strip()}" for name in listed.split(",") if name.strip())}
+    return {name for name in names if name}
+
+
+def imported_modules(code: Iterable[str], sources: Mapping[str, str]) -> set[str]:
+    """Modules of the package that ``code`` imports, directly or through other modules."""
+    found: set[str] = set()
+    waiting = [name for text in code for name in imported_names(text)]
+    while waiting:
+        parts = waiting.pop().split(".")
+        for length in range(1, len(parts) + 1):
+            module = ".".join(parts[:length])
+            if module in sources and module not in found:
+                found.add(module)
+                waiting += _imports_of(module, sources[module])
+    return found
+
+
+@cache
+def _imports_of(module: str, source: str) -> frozenset[str]:
+    is_package = (PACKAGE.parent / Path(*module.split(".")) / "__init__.py").is_file()
+    return frozenset(imported_names(source, module if is_package else module.rpartition(".")[0]))
+
+
+def module_hashes(modules: Iterable[str], sources: Mapping[str, str]) -> dict[str, str]:
+    """Hash of each module's source, and of the data files that lie beside it in the package."""
+    hashes = {module: hashlib.sha256(sources[module].encode()).hexdigest() for module in sorted(modules)}
+    folders = {PACKAGE.parent / Path(*module.split(".")) for module in hashes}
+    for folder in sorted({path if path.is_dir() else path.parent for path in folders}):
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and path.suffix not in (".py", ".pyc", ".typed"):
+                hashes[f"{PACKAGE.name}/{path.relative_to(PACKAGE).as_posix()}"] = sha256(path)
+    return hashes
+
+
+@cache
+def dependency_versions() -> dict[str, str]:
+    """Version of Python and of each package the project declares, as installed.
+
+    Read from the names of the ``dist-info`` folders: opening each package's metadata would take longer than all else
+    that the answer "nothing changed" needs.
+    """
+    installed: dict[str, str] = {}
+    for folder in sys.path:
+        if not os.path.isdir(folder or "."):
+            continue
+        for entry in os.listdir(folder or "."):
+            stem, dot, kind = entry.rpartition(".")
+            if dot and kind == "dist-info":
+                name, _, version = stem.partition("-")
+                installed.setdefault(_canonical(name), version)
+    found = {name: installed[name] for name in sorted(_declared_dependencies()) if name in installed}
+    return {"python": platform.python_version(), **found}
+
+
+def _declared_dependencies() -> set[str]:
+    pyproject = PACKAGE.parent / "pyproject.toml"
+    if pyproject.is_file():
+        import tomllib
+
+        declared = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["dependencies"]
+    else:
+        from importlib.metadata import requires
+
+        declared = [line for line in requires("respine") or [] if "extra ==" not in line]
+    return {_canonical(re.split(r"[\s<>=!~;\[(]", line, maxsplit=1)[0]) for line in declared}
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A cached run: what it depended on, how long it took, and the executed notebook's text."""
+
+    inputs: Inputs
+    seconds: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Executed chapters by content, below one folder."""
+
+    folder: Path
+
+    def load(self, chapter: str, key: str) -> Entry | None:
+        """The run with this key, or None where there is none or it is damaged."""
+        return self._read(self._path(chapter, key))
+
+    def latest(self, chapter: str) -> Entry | None:
+        """The most recent run of a chapter, to compare with."""
+        for path in self._entries(chapter):
+            entry = self._read(path)
+            if entry is not None:
+                return entry
+        return None
+
+    def has(self, chapter: str, key: str) -> bool:
+        """Whether there is a run with this key, undamaged."""
+        return self.load(chapter, key) is not None
+
+    def seconds(self, chapter: str) -> float:
+        """How long the chapter last took; infinity where that is not known, so that new chapters start first."""
+        entry = self.latest(chapter)
+        return entry.seconds if entry else float("inf")
+
+    def store(self, chapter: str, entry: Entry) -> None:
+        """Keep a run, and drop the oldest beyond :data:`KEPT_PER_CHAPTER`."""
+        content = entry.text.encode()
+        header = {
+            "inputs": asdict(entry.inputs),
+            "seconds": entry.seconds,
+            "sha256": hashlib.sha256(content).hexdigest(),
+        }
+        line = json.dumps(header, ensure_ascii=False).encode()
+        # The header guards itself too: its own hash stands first.
+        sealed = hashlib.sha256(line).hexdigest().encode() + b" " + line + b"\n" + content
+        write_whole(self._path(chapter, entry.inputs.key()), sealed)
+        for path in self._entries(chapter)[KEPT_PER_CHAPTER:]:
+            path.unlink(missing_ok=True)
+
+    def _path(self, chapter: str, key: str) -> Path:
+        return self.folder / chapter / f"{key[:32]}.ipynb"
+
+    def _entries(self, chapter: str) -> list[Path]:
+        return sorted((self.folder / chapter).glob("*.ipynb"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+    def _read(self, path: Path) -> Entry | None:
+        try:
+            seal, _, rest = path.read_bytes().partition(b" ")
+            line, _, content = rest.partition(b"\n")
+            if hashlib.sha256(line).hexdigest().encode() != seal:
+                return None
+            header = json.loads(line)
+            if hashlib.sha256(content).hexdigest() != header["sha256"]:
+                return None
+            return Entry(Inputs(**header["inputs"]), header["seconds"], content.decode())
+        except (OSError, ValueError, KeyError, TypeError):
+            return None

@@ -1,0 +1,185 @@
+"""What an author asked for on the command line, made into validated parameters, or refused with the reason."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from respine.book.failures import RefusedError
+from respine.book.paths import Repository
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+
+def choose(
+    repository: Repository, given: Sequence[str], file: Path | None, data: Path | None
+) -> tuple[dict[str, Any], Path | None]:
+    """Validated parameters by name, only those that were asked for, and the data set where one was named.
+
+    Parameters
+    ----------
+    repository
+        The book; a relative ``data`` parameter starts at its top.
+    given
+        ``name=value`` texts, values written as in YAML.
+    file
+        YAML file of parameters; ``given`` goes before it.
+    data
+        A data set, relative to the working folder.
+    """
+    asked = {**(_from_file(file) if file else {}), **_from_texts(given)}
+    if asked:
+        asked = _validated(asked)
+    if data is not None and "data" in asked:
+        raise RefusedError("the data set is named twice: by --data and by the parameter data")
+    folder = data if data is not None else (repository.root / asked.pop("data") if "data" in asked else None)
+    if folder is not None and not folder.exists():
+        raise RefusedError(f"there is no data set at {folder}")
+    if folder is not None:
+        folder = folder.resolve()
+    _check_labels(repository, folder, asked)
+    return asked, folder
+
+
+def _from_texts(given: Sequence[str]) -> dict[str, Any]:
+    import yaml
+
+    values: dict[str, Any] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        name = name.strip()
+        if not sign or not name:
+            raise RefusedError(f"-p {text}: write it as name=value")
+        if name in values:
+            raise RefusedError(f"-p {name} is given twice")
+        try:
+            values[name] = _as_written(name, value.strip(), yaml.safe_load(value))
+        except yaml.YAMLError:
+            raise RefusedError(f"-p {text}: the value is neither a word, a number nor a [list, of, them]") from None
+    return values
+
+
+def _as_written(name: str, text: str, value: Any) -> Any:
+    """Labels stay the text they were written as: YAML would read ``NO`` or ``12`` as something else."""
+    from respine.parameters import Parameters
+
+    field = Parameters.model_fields.get(name)
+    is_text = field is not None and field.annotation in (str, str | None)
+    return text if is_text and value is not None and not isinstance(value, str) else value
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RefusedError(f"--params {file}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RefusedError(f"--params {file} is not valid YAML: {error}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise RefusedError(f"--params {file}: write one 'name: value' a line")
+    return {str(name): value for name, value in values.items()}
+
+
+def _validated(asked: Mapping[str, Any]) -> dict[str, Any]:
+    from pydantic import ValidationError
+
+    from respine.parameters import Parameters
+
+    problems = [_unknown(name, list(Parameters.model_fields)) for name in asked if name not in Parameters.model_fields]
+    known = {name: value for name, value in asked.items() if name in Parameters.model_fields}
+    # pydantic takes True for 1; nobody means that.
+    problems += [f"{name} = {value}: not a number" for name, value in known.items() if isinstance(value, bool)]
+    try:
+        parameters = Parameters(**known)
+    except ValidationError as error:
+        problems += _explained(error)
+    if problems:
+        raise RefusedError("\n".join(problems))
+    return {name: getattr(parameters, name) for name in known}
+
+
+def _unknown(name: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=2)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`respine parameters` lists them"
+    return f"there is no parameter {name}; {hint}"
+
+
+def _explained(error: ValidationError) -> list[str]:
+    from respine.parameters import Parameters
+
+    lines = []
+    for problem in error.errors():
+        message = problem["msg"].removeprefix("Value error, ")
+        if not problem["loc"]:
+            lines.append(message)
+            continue
+        name = str(problem["loc"][0])
+        meaning = Parameters.model_fields[name].description
+        lines.append(f"{name} = {problem['input']}: {message[0].lower()}{message[1:]} ({meaning})")
+    return lines
+
+
+def _check_labels(repository: Repository, folder: Path | None, asked: Mapping[str, Any]) -> None:
+    """Refuse arm labels that a plain CSV data set plainly does not have; the full check says the rest later."""
+    labels = {name: asked[name] for name in ("treatment", "control") if asked.get(name) is not None}
+    if not labels:
+        return
+    found = _planned_arms((folder or repository.root / _default_data()) / "adsl.csv")
+    for name, label in labels.items():
+        if found and label not in found:
+            near = difflib.get_close_matches(label, found, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise RefusedError(f"{name} = {label}: the data set's arms are {', '.join(sorted(found))}{hint}")
+
+
+def _default_data() -> str:
+    from respine.parameters import Parameters
+
+    return str(Parameters.model_fields["data"].default)
+
+
+def _planned_arms(adsl: Path) -> set[str]:
+    try:
+        with adsl.open(encoding="utf-8-sig", newline="") as stream:
+            rows = csv.reader(stream)
+            column = [name.strip().upper() for name in next(rows)].index("TRT01P")
+            return {row[column].strip() for row in rows if len(row) > column} - {""}
+    except (OSError, ValueError, StopIteration, csv.Error):
+        return set()
+
+
+def describe_parameters() -> list[dict[str, Any]]:
+    """Name, default, unit, what is allowed, and meaning of every parameter."""
+    from respine.parameters import Parameters
+
+    schema = Parameters.model_json_schema()
+    rows = []
+    for name, field in Parameters.model_fields.items():
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        rows.append(
+            {
+                "name": name,
+                "default": default,
+                "unit": schema["properties"][name].get("unit", ""),
+                "allowed": _allowed(schema["properties"][name]),
+                "help": field.description,
+            }
+        )
+    return rows
+
+
+def _allowed(field: Mapping[str, Any]) -> str:
+    if "enum" in field:
+        return ", ".join(map(str, field["enum"]))
+    if "items" in field:
+        return "a list of " + _allowed(field["items"])
+    signs = {"exclusiveMinimum": "above", "minimum": "at least", "exclusiveMaximum": "below", "maximum": "at most"}
+    return ", ".join(f"{word} {field[key]:g}" for key, word in signs.items() if key in field)

@@ -1,0 +1,195 @@
+"""What changed between two reports, number by number: value, interval, and whether a verdict flipped."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Literal
+
+from respine.book.results_file import PlacedResult
+from respine.inert import csv_text
+from respine.results import Result
+
+Kind = Literal["flipped", "changed", "estimability", "added", "removed", "same"]
+_SAME = 1e-9
+"""Relative difference below which two numbers are called the same: rounding of the last digits, not a change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One result in two reports; either side may be missing."""
+
+    id: str
+    kind: Kind
+    old: Result | None
+    new: Result | None
+    chapter: str
+
+    @property
+    def absolute(self) -> float:
+        """New value minus old, NaN where there are not two numbers."""
+        return self.new.value - self.old.value if self.old and self.new else math.nan
+
+    @property
+    def relative(self) -> float:
+        """Absolute change over the old value's size; NaN where that is zero or not there."""
+        return self.absolute / abs(self.old.value) if self.old and self.old.value else math.nan
+
+
+def compare(old: Mapping[str, PlacedResult], new: Mapping[str, PlacedResult]) -> list[Change]:
+    """Every result of either report, in the new report's order, those that are gone last."""
+    changes = []
+    for id in [*new, *(id for id in old if id not in new)]:
+        before, after = old.get(id), new.get(id)
+        place = after or before
+        assert place is not None
+        first, second = before.result if before else None, after.result if after else None
+        changes.append(Change(id, _kind(first, second), first, second, place.chapter))
+    return changes
+
+
+def _kind(old: Result | None, new: Result | None) -> Kind:
+    if old is None or new is None:
+        return "added" if old is None else "removed"
+    if new.statistic == "statement" or old.statistic == "statement":
+        return "same" if old.text == new.text else "flipped"
+    if old.estimable != new.estimable:
+        return "estimability"
+    pairs = ((old.value, new.value), (old.lower, new.lower), (old.upper, new.upper), (old.p, new.p))
+    return "same" if all(_close(a, b) for a, b in pairs) else "changed"
+
+
+def _close(a: float, b: float) -> bool:
+    return (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=_SAME, abs_tol=1e-12)
+
+
+def differing(changes: Iterable[Change]) -> list[Change]:
+    """What is not the same: flipped verdicts first, then the largest relative changes."""
+    order = {"flipped": 0, "estimability": 1, "changed": 2, "added": 3, "removed": 4}
+
+    def weight(change: Change) -> tuple[int, float]:
+        size = abs(change.relative)
+        return order[change.kind], -size if not math.isnan(size) else -math.inf
+
+    return sorted((c for c in changes if c.kind != "same"), key=weight)
+
+
+def counts(changes: Iterable[Change]) -> dict[str, int]:
+    """Number of results of each kind."""
+    found: dict[str, int] = dict.fromkeys(("same", "changed", "flipped", "estimability", "added", "removed"), 0)
+    for change in changes:
+        found[change.kind] += 1
+    return found
+
+
+def summary(changes: list[Change]) -> str:
+    """The counts in one line."""
+    n = counts(changes)
+    words = {
+        "same": "unchanged",
+        "changed": "changed",
+        "flipped": "verdicts or sentences changed",
+        "estimability": "became estimable or stopped being so",
+        "added": "new",
+        "removed": "gone",
+    }
+    return ", ".join(f"{n[kind]} {word}" for kind, word in words.items() if n[kind] or kind in ("same", "changed"))
+
+
+HEADINGS = ("id", "what", "old", "new", "change", "relative change", "old CI", "new CI", "old p", "new p", "chapter")
+
+
+def printed(change: Change) -> tuple[str, ...]:
+    """A change as short text, one cell a heading of :data:`HEADINGS`."""
+    if change.kind == "flipped":
+        texts = [r.text or number(r.value) if r else "" for r in (change.old, change.new)]
+        return (change.id, "flipped", *texts, "", "", "", "", "", "", change.chapter)
+    percent = "" if math.isnan(change.relative) else f"{100 * change.relative:+.2f}%"
+    absolute = "" if math.isnan(change.absolute) else f"{change.absolute:+.6g}"
+    values = [_shown(r) for r in (change.old, change.new)]
+    intervals = [_interval(r) for r in (change.old, change.new)]
+    p = [number(r.p) if r else "" for r in (change.old, change.new)]
+    return (change.id, change.kind, *values, absolute, percent, *intervals, *p, change.chapter)
+
+
+def number(value: float) -> str:
+    """A number with six significant digits; nothing for NaN."""
+    return "" if math.isnan(value) else f"{value:.6g}"
+
+
+def _shown(result: Result | None) -> str:
+    if result is None:
+        return ""
+    return number(result.value) if result.estimable else (result.text or result.note)
+
+
+def _interval(result: Result | None) -> str:
+    if result is None or math.isnan(result.lower) or math.isnan(result.upper):
+        return ""
+    return f"{number(result.lower)} to {number(result.upper)}"
+
+
+CSV_COLUMNS = (
+    "id", "kind", "chapter", "old", "new", "absolute", "relative", "old_lower", "old_upper", "new_lower", "new_upper",
+    "old_p", "new_p", "old_text", "new_text",
+)  # fmt: skip
+
+
+def write_csv(changes: Iterable[Change], path: Path) -> None:
+    """Every result of either report in full precision, the unchanged ones too."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(CSV_COLUMNS)
+        for change in changes:
+            writer.writerow([_exact(value) for value in _full(change)])
+
+
+def _full(change: Change) -> list[float | str]:
+    sides = (change.old, change.new)
+    return [
+        change.id,
+        change.kind,
+        change.chapter,
+        *(r.value if r else math.nan for r in sides),
+        change.absolute,
+        change.relative,
+        *(limit for r in sides for limit in ((r.lower, r.upper) if r else (math.nan, math.nan))),
+        *(r.p if r else math.nan for r in sides),
+        *(r.text if r else "" for r in sides),
+    ]
+
+
+def _exact(value: float | str) -> str:
+    if isinstance(value, str):
+        return csv_text(value)
+    return "" if math.isnan(value) else repr(value)
+
+
+_STYLE = """
+body { font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem; color-scheme: light dark; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .6rem; text-align: left; vertical-align: top; border-bottom: 1px solid #8884; }
+.scroll { overflow-x: auto; }
+"""  # noqa: E501
+
+
+def html_page(changes: list[Change], old: str, new: str) -> str:
+    """A page of its own with what changed; nothing on it is asked from elsewhere."""
+    rows = "\n".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in printed(change)) + "</tr>"
+        for change in differing(changes)
+    )
+    head = "".join(f'<th scope="col">{heading}</th>' for heading in HEADINGS)
+    table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table></div>'
+    title = "Changes since the previous version"
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{_STYLE}</style></head><body><main><h1>{title}</h1>\n"
+        f"<p>{escape(old)} compared with {escape(new)}: {escape(summary(changes))}.</p>\n"
+        f"{table if rows else ''}</main></body></html>\n"
+    )

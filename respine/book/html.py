@@ -1,0 +1,73 @@
+"""The HTML book: style sheet, fonts, mathematics, the notice, and the files for download."""
+
+from __future__ import annotations
+
+import shutil
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import font_source_sans_pro
+import font_source_serif_pro
+from sphinx.application import Sphinx
+
+from respine.book.mathml import visit_block, visit_inline
+from respine.book.outputs import DOWNLOADS
+from respine.book.pdf import png_images
+from respine.book.svg import plain_svg
+
+STATIC = Path(__file__).parent / "static"
+FONTS = {
+    font_source_serif_pro: ("SourceSerifPro-Regular", "SourceSerifPro-It", "SourceSerifPro-Semibold"),
+    font_source_sans_pro: ("SourceSansPro-Regular", "SourceSansPro-It", "SourceSansPro-Semibold"),
+}
+"""The weights that the style sheet names; nothing more is copied."""
+
+
+def _copy_static(app: Sphinx) -> None:
+    """Put style sheet, script and fonts in place before the first page is written, so that pages name their checksums."""
+    if app.builder.format != "html":
+        return
+    target = Path(app.outdir) / "_static"
+    (target / "fonts").mkdir(parents=True, exist_ok=True)
+    for name in ("respine.css", "respine.js"):
+        shutil.copyfile(STATIC / name, target / name)
+    for package, names in FONTS.items():
+        for name in names:
+            source = Path(package.__file__).parent / "files" / f"{name}.otf"
+            shutil.copyfile(source, target / "fonts" / source.name)
+
+
+def _page_context(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Say on every page that data are synthetic, if they are."""
+    notice = app.respine.notice  # type: ignore[attr-defined]
+    context["theme_announcement"] = escape(notice)
+
+
+def _write_downloads(app: Sphinx, exception: Exception | None) -> None:
+    """Write the files that pages link to."""
+    if exception is not None or app.builder.format != "html":
+        return
+    collected = app.respine.collected  # type: ignore[attr-defined]
+    folder = Path(app.outdir) / DOWNLOADS
+    folder.mkdir(exist_ok=True)
+    collected.write_csv(folder / "results.csv")
+    drawings: dict[str, str] = {}
+    for label, output in collected.outputs.items():
+        # A byte-order mark tells spreadsheets that the text is UTF-8.
+        (folder / f"{label}.csv").write_text("\ufeff" + output.csv, encoding="utf-8", newline="")
+        if output.kind == "figure":
+            drawings[label] = plain_svg(output.content)
+            (folder / f"{label}.svg").write_text(drawings[label], encoding="utf-8", newline="")
+    for label, png in png_images(drawings).items():
+        (folder / f"{label}.png").write_bytes(png)
+
+
+def setup_html(app: Sphinx) -> None:
+    """Register the HTML side."""
+    app.add_html_math_renderer("respine", (visit_inline, None), (visit_block, None))
+    app.add_css_file("respine.css", priority=900)
+    app.add_js_file("respine.js", loading_method="defer")
+    app.connect("builder-inited", _copy_static)
+    app.connect("html-page-context", _page_context)
+    app.connect("build-finished", _write_downloads)

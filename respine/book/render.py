@@ -1,0 +1,150 @@
+"""HTML and PDF from executed chapters, in one process and from one reading of the sources."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+BUILDERS = ("html", "typst")
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True, slots=True)
+class RenderWarning:
+    """One thing Sphinx or an extension found wrong: where (page and line), its type, and what."""
+
+    location: str
+    type: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.location}: {self.message}" if self.location else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class RenderReport:
+    """What was written, and the seconds each builder took."""
+
+    html: Path | None
+    pdf: Path | None
+    results: Path | None
+    seconds: Mapping[str, float]
+
+
+class RenderError(Exception):
+    """The book was not rendered; ``warnings`` says why, all of it."""
+
+    def __init__(self, warnings: Sequence[RenderWarning]) -> None:
+        super().__init__("\n".join(str(warning) for warning in warnings))
+        self.warnings = tuple(warnings)
+
+
+class _Recorder(logging.Handler):
+    def __init__(self, source_dir: Path) -> None:
+        super().__init__(logging.WARNING)
+        self.source_dir = source_dir
+        self.warnings: list[RenderWarning] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        location = str(getattr(record, "location", "") or "").replace(f"{self.source_dir}/", "")
+        kind = ".".join(filter(None, (getattr(record, "type", ""), getattr(record, "subtype", ""))))
+        warning = RenderWarning(location, kind, _ANSI.sub("", record.getMessage()))
+        if warning not in self.warnings:
+            self.warnings.append(warning)
+
+
+def render(
+    source_dir: Path,
+    out_dir: Path,
+    *,
+    builders: Sequence[str] = BUILDERS,
+    config: Mapping[str, Any] | None = None,
+) -> RenderReport:
+    """Render the book in ``source_dir`` (``_config.yml``, ``_toc.yml``, executed chapters) into ``out_dir``.
+
+    ``out_dir`` gets ``html/``, ``respine.pdf`` and ``results.csv``; the HTML folder has copies of both files under
+    ``downloads/``. Sphinx's working files go to ``out_dir/.sphinx``, which may be kept for the next call or thrown away.
+
+    Raises
+    ------
+    RenderError
+        If any page gives a warning: unknown results, references, citations, nodes the PDF cannot show.
+    """
+    source_dir, out_dir = Path(source_dir).resolve(), Path(out_dir).resolve()
+    unknown = set(builders) - set(BUILDERS)
+    if unknown:
+        raise ValueError(f"no builder {', '.join(sorted(unknown))}; there are {', '.join(BUILDERS)}")
+    recorder = _Recorder(source_dir)
+    seconds: dict[str, float] = {}
+    targets = {"html": out_dir / "html", "typst": out_dir / ".sphinx" / "typst"}
+    overrides = {"nitpicky": True, "respine_pdf": "typst" in builders, **(config or {})}
+    for builder in (name for name in BUILDERS if name in builders):
+        start = time.perf_counter()
+        _run(source_dir, targets[builder], out_dir / ".sphinx" / "doctrees", builder, overrides, recorder)
+        seconds[builder] = time.perf_counter() - start
+    if recorder.warnings:
+        raise RenderError(recorder.warnings)
+    return _gather(out_dir, targets, builders, seconds)
+
+
+def _run(
+    source_dir: Path, target: Path, doctrees: Path, builder: str, overrides: Mapping[str, Any], recorder: _Recorder
+) -> None:
+    from jupyter_book.config import get_final_config
+    from sphinx.application import Sphinx
+    from sphinx.errors import SphinxError
+    from sphinx.util.docutils import docutils_namespace, patch_docutils
+
+    settings, _ = get_final_config(
+        user_yaml=source_dir / "_config.yml",
+        cli_config={"latex_individualpages": False, "external_toc_path": "_toc.yml", **overrides},
+        sourcedir=source_dir,
+    )
+    early = io.StringIO()
+    logger = logging.getLogger("sphinx")
+    try:
+        with patch_docutils(None), docutils_namespace():
+            app = Sphinx(
+                srcdir=source_dir,
+                confdir=None,
+                outdir=target,
+                doctreedir=doctrees,
+                buildername=builder,
+                confoverrides=settings,
+                status=None,
+                warning=early,
+            )
+            # Sphinx sets its handlers up while it starts; what it said until now stands in the stream alone.
+            for line in filter(None, (_ANSI.sub("", line).strip() for line in early.getvalue().splitlines())):
+                recorder.warnings.append(RenderWarning("", "", line.removeprefix("WARNING: ")))
+            logger.addHandler(recorder)
+            app.build()
+    except SphinxError as error:
+        recorder.warnings.append(RenderWarning("", error.category, str(error)))
+    finally:
+        logger.removeHandler(recorder)
+    if recorder.warnings:
+        raise RenderError(recorder.warnings)
+
+
+def _gather(
+    out_dir: Path, targets: Mapping[str, Path], builders: Sequence[str], seconds: Mapping[str, float]
+) -> RenderReport:
+    pdf = results = None
+    if "typst" in builders:
+        pdf = out_dir / "respine.pdf"
+        shutil.copyfile(targets["typst"] / "respine.pdf", pdf)
+    if "html" in builders:
+        downloads = targets["html"] / "downloads"
+        results = out_dir / "results.csv"
+        shutil.copyfile(downloads / "results.csv", results)
+        if pdf is not None:
+            shutil.copyfile(pdf, downloads / "respine.pdf")
+    return RenderReport(targets["html"] if "html" in builders else None, pdf, results, seconds)

@@ -1,0 +1,369 @@
+"""The command line. Heavy imports wait until a command needs them, so that help and refusals are instant."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from respine.book.build import Request
+    from respine.book.diff import Change
+
+REFUSED, FAILED = 2, 1
+
+app = typer.Typer(
+    name="respine",
+    help="The RESPINE trial as an executable manuscript: check data, build the report, compare reports. "
+    "Any command takes --debug to show the traceback of an unexpected error.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # rich would double the time that help takes
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Chosen = Annotated[
+    list[str] | None,
+    typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Set a parameter; may be given several times."),
+]
+ParameterFile = Annotated[
+    Path | None, typer.Option("--params", metavar="FILE", help="YAML file of parameters; -p goes before it.")
+]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", "-j", min=1, max=64, help="Chapters at a time [default: the number of cores].")
+]
+EngineName = Annotated[
+    str, typer.Option("--engine", metavar="forked|papermill", help="Forked kernels, or papermill's ordinary ones.")
+]
+Timeout = Annotated[int, typer.Option("--timeout", min=1, help="Seconds that a cell may take.")]
+DataOption = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Data set, instead of the book's own.")]
+
+
+@app.command(epilog="Example: respine check data/my-trial --treatment 'MSC 6M' --control Placebo --out findings")
+def check(
+    data: Annotated[Path, typer.Argument(help="Folder of the data set's tables, or one workbook.")],
+    treatment: Annotated[str | None, typer.Option(help="Label of the treatment arm.")] = None,
+    control: Annotated[str | None, typer.Option(help="Label of the control arm.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write findings.csv there.")] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Check a data set against the contract: exit 0, with warnings counted, or 2 when there are errors."""
+    from respine.book.failures import RefusedError
+
+    if not data.exists():
+        raise RefusedError(f"there is no data set at {data}")
+    if treatment is not None and treatment == control:
+        raise RefusedError(f"treatment and control are both {treatment!r}: name two different arms")
+    from respine.trial import check as check_data
+
+    report = check_data(data, treatment=treatment, control=control)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        report.write_csv(out / "findings.csv")
+    if as_json:
+        import dataclasses
+
+        findings = [dataclasses.asdict(finding) for finding in report.findings]
+        _print_json({"errors": report.n_errors, "warnings": report.n_warnings, "findings": findings})
+    elif not quiet or report.n_errors:
+        print(report.summary())
+        if out is not None:
+            print(f"all findings: {out / 'findings.csv'}")
+    if report.n_errors:
+        raise typer.Exit(REFUSED)
+
+
+@app.command(
+    epilog="Example: respine build --data data/my-trial -p primary_month=6 -p 'subgroups=[SEX, AGE]' --out report"
+)
+def build(
+    data: DataOption = None,
+    parameter: Chosen = None,
+    params: ParameterFile = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the report goes.")] = Path("report"),
+    jobs: Jobs = None,
+    engine: EngineName = "forked",
+    timeout: Timeout = 600,
+    force: Annotated[bool, typer.Option("--force", help="Execute every chapter, stale or not.")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Build the report: check the data, execute what is stale, render HTML and PDF, replace the old report at once."""
+    request = _request(parameter, params, data, out, jobs, engine, timeout, force)
+    import dataclasses
+
+    from respine.book.build import build as build_report
+    from respine.book.progress import Display
+
+    with Display(quiet or as_json) as display:
+        built = build_report(request, display, display.say)
+    if as_json:
+        _print_json({**dataclasses.asdict(built), "out": str(built.out)})
+    elif built.current and not quiet:
+        print(f"{out} is up to date: nothing has changed ({built.seconds:.2f} s)")
+    elif not quiet:
+        n = f"{len(built.executed)} chapters executed, {len(built.cached)} unchanged"
+        print(f"{out}: {built.n_results} results; {n}; {built.seconds:.1f} s")
+        if built.n_warnings:
+            print(f"{built.n_warnings} warnings about the data: {out / 'findings.csv'}")
+        print(f"  {out / 'html' / 'index.html'}\n  {out / 'respine.pdf'}")
+
+
+@app.command(epilog="Example: respine refresh response safety")
+def refresh(
+    chapters: Annotated[list[str] | None, typer.Argument(help="Chapters by name; all by default.")] = None,
+    jobs: Jobs = None,
+    engine: EngineName = "forked",
+    timeout: Timeout = 600,
+    quiet: Quiet = False,
+) -> None:
+    """Execute committed chapters in place with their default parameters, the same bytes every time."""
+    request = _request(None, None, None, Path("report"), jobs, engine, timeout, True)
+    from respine.book.progress import Display
+    from respine.book.refresh import refresh as refresh_chapters
+
+    with Display(quiet) as display:
+        done = refresh_chapters(request, tuple(chapters or ()), display, display.say)
+    if not quiet:
+        print(f"{len(done.changed)} chapters changed, {len(done.unchanged)} as before")
+
+
+@app.command(epilog="Example: respine status --why")
+def status(
+    why: Annotated[bool, typer.Option("--why", help="Say what has changed since each chapter last ran.")] = False,
+    data: DataOption = None,
+    parameter: Chosen = None,
+    params: ParameterFile = None,
+    as_json: Json = False,
+) -> None:
+    """Say which chapters a build would execute."""
+    request = _request(parameter, params, data, Path("report"), None, "forked", 600, False)
+    from respine.book.build import chapter_states, make_plan
+
+    states = chapter_states(request.repository, make_plan(request.repository, request.overrides, request.data))
+    if as_json:
+        _print_json({state.chapter: {"stale": state.stale, "why": state.why} for state in states})
+        return
+    for state in states:
+        print(f"{'stale  ' if state.stale else 'current'}  {state.chapter}")
+        for reason in state.why if why else ():
+            print(f"           {reason}")
+
+
+@app.command(epilog="Example: respine parameters --json")
+def parameters(as_json: Json = False) -> None:
+    """List the parameters of the analysis plan with default, unit, bounds and meaning."""
+    from respine.book.choices import describe_parameters
+
+    rows = describe_parameters()
+    if as_json:
+        _print_json(rows)
+        return
+    for row in rows:
+        unit = f" {row['unit']}" if row["unit"] else ""
+        allowed = f"; allowed: {row['allowed']}" if row["allowed"] else ""
+        print(f"{row['name']} = {row['default']}{unit}\n    {row['help']}{allowed}")
+
+
+@app.command(epilog="Example: respine diff report-march report --html changes.html")
+def diff(
+    old: Annotated[Path, typer.Argument(help="The earlier report, or its results.csv.")],
+    new: Annotated[Path, typer.Argument(help="The later report, or its results.csv.")],
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write every comparison there.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page of the changes.")] = None,
+    rows: Annotated[int, typer.Option(help="Changes shown on the screen.", min=0)] = 40,
+    as_json: Json = False,
+) -> None:
+    """Compare two reports number by number: exit 0 whether or not they differ."""
+    from respine.book import diff as differ
+    from respine.book.results_file import read_results
+
+    changes = differ.compare(read_results(old), read_results(new))
+    if csv is not None:
+        differ.write_csv(changes, csv)
+    if html is not None:
+        html.write_text(differ.html_page(changes, old.name or str(old), new.name or str(new)), encoding="utf-8")
+    if as_json:
+        found = [dict(zip(differ.HEADINGS, differ.printed(c), strict=True)) for c in differ.differing(changes)]
+        _print_json({"counts": differ.counts(changes), "changes": found})
+    else:
+        _print_changes(changes, rows)
+
+
+@app.command(epilog="Example: respine verify report")
+def verify(
+    report: Annotated[Path, typer.Argument(help="Folder of a report.")] = Path("report"), as_json: Json = False
+) -> None:
+    """Hash a report's files again and compare them with its run.json: exit 0 if intact, 1 if not."""
+    import dataclasses
+
+    from respine.book.provenance import verify as verify_report
+
+    found = verify_report(report)
+    if as_json:
+        _print_json({"intact": found.intact, **dataclasses.asdict(found)})
+    elif found.intact:
+        print(f"{report} is intact: {found.files} files")
+    else:
+        for what in ("changed", "missing", "added"):
+            for name in getattr(found, what):
+                print(f"{what}: {name}")
+    if not found.intact:
+        raise typer.Exit(FAILED)
+
+
+@app.command(
+    "simulate-data",
+    epilog="Example: respine simulate-data data/effect --effect-vas -25 --effect-odi -12 --effect-t2 8 --treatment MSC",
+)
+def simulate_data(
+    out: Annotated[Path, typer.Argument(help="Folder to write; new or empty.")],
+    n_treatment: Annotated[int | None, typer.Option(help="Participants randomised to treatment.")] = None,
+    n_control: Annotated[int | None, typer.Option(help="Participants randomised to control.")] = None,
+    treatment: Annotated[str | None, typer.Option(help="Label of the treatment arm.")] = None,
+    control: Annotated[str | None, typer.Option(help="Label of the control arm.")] = None,
+    effect_vas: Annotated[float, typer.Option(help="Difference of VAS at month 12 in mm; negative is better.")] = 0.0,
+    effect_odi: Annotated[float, typer.Option(help="Difference of ODI at month 12; negative is better.")] = 0.0,
+    effect_t2: Annotated[float, typer.Option(help="Difference of T2 at month 12 in ms; positive is better.")] = 0.0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of every draw [default: the shipped one].")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write a synthetic data set: the shipped one by default, or one with other arms, sizes and effects."""
+    from respine.book.failures import RefusedError
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RefusedError(f"{out} is not an empty folder")
+    from respine.trial import synthetic
+
+    asked: dict[str, Any] = {
+        "n_treatment": n_treatment,
+        "n_control": n_control,
+        "treatment": treatment,
+        "control": control,
+        "effect_vas": effect_vas,
+        "effect_odi": effect_odi,
+        "effect_t2": effect_t2,
+    }
+    try:
+        spec = synthetic.SimulationSpec(**{name: value for name, value in asked.items() if value is not None})
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
+    tables = synthetic.simulate_trial(spec, synthetic.shipped_seed() if seed is None else seed)
+    synthetic.write_dataset(tables, synthetic.dataset_info(spec), out)
+    if not quiet:
+        print(f"{out}: {spec.n} participants randomised, {spec.treatment} against {spec.control}")
+
+
+def _request(
+    parameter: Sequence[str] | None,
+    params: Path | None,
+    data: Path | None,
+    out: Path,
+    jobs: int | None,
+    engine: str,
+    timeout: int,
+    force: bool,
+) -> Request:
+    """The validated request; everything that can be refused without the data is refused here."""
+    from respine.book.choices import choose
+    from respine.book.failures import RefusedError
+    from respine.book.paths import find_repository
+
+    if engine not in ("forked", "papermill"):
+        raise RefusedError(f"--engine {engine}: there are forked and papermill")
+    repository = find_repository()
+    overrides, folder = choose(repository, parameter or (), params, data)
+    from respine.book.build import Request
+
+    return Request(
+        repository=repository,
+        out=out,
+        overrides=overrides,
+        data=folder,
+        engine="papermill" if engine == "papermill" else "forked",
+        jobs=jobs or os.cpu_count() or 1,
+        timeout=timeout,
+        force=force,
+    )
+
+
+def _print_changes(changes: list[Change], rows: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from respine.book import diff as differ
+
+    print(differ.summary(changes))
+    found = differ.differing(changes)
+    for change in (c for c in found if c.kind == "flipped"):
+        print(f"\n{change.id}")
+        for sign, result in (("-", change.old), ("+", change.new)):
+            print(f"  {sign} {result.text if result else ''}")
+    numbers = [c for c in found if c.kind != "flipped"]
+    if numbers and rows:
+        table = Table(box=None, pad_edge=False)
+        for heading in differ.HEADINGS[:8]:
+            table.add_column(heading, overflow="fold")
+        for change in numbers[:rows]:
+            table.add_row(*(Text(cell) for cell in differ.printed(change)[:8]))
+        print()
+        Console().print(table)
+    if len(numbers) > rows:
+        print(f"and {len(numbers) - rows} more: --rows N, --csv FILE or --html FILE shows them")
+
+
+def _print_json(value: Any) -> None:
+    import json
+
+    print(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def _terminated(number: int, frame: Any) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit: 0 done, 1 failed, 2 refused, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _terminated)
+    try:
+        app([word for word in words if word != "--debug"], prog_name="respine")
+    except Exception as error:
+        if "--debug" in words:
+            raise
+        raise SystemExit(_report(error)) from None
+    raise SystemExit(0)
+
+
+def _report(error: Exception) -> int:
+    """Say what went wrong; the exit status."""
+    from respine.book.failures import BuildFailedError, RefusedError
+
+    if isinstance(error, RefusedError):
+        print(error, file=sys.stderr)
+        listed = getattr(error, "listed", None)
+        if listed is not None:
+            print(f"\nall findings: {listed}", file=sys.stderr)
+        return REFUSED
+    if isinstance(error, BuildFailedError):
+        for failure in error.failures:
+            print(f"\n{failure.report()}", file=sys.stderr)
+        print(f"\n{error}; the report published before is untouched", file=sys.stderr)
+        return FAILED
+    print(f"{type(error).__name__}: {error}\nThis is a defect of respine; --debug shows where.", file=sys.stderr)
+    return FAILED
+
+
+if __name__ == "__main__":
+    main()

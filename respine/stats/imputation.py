@@ -1,0 +1,544 @@
+"""Multiple imputation of repeated outcomes in a two-arm trial: missing at random, reference-based, delta-adjusted.
+
+The outcomes are jointly normal by arm, with covariates in the mean (:mod:`respine.stats.imputation_model`). Parameters,
+gaps and residuals are drawn once; :meth:`Imputations.completed` then fills the same draws in under each assumption, so
+that two assumptions differ by what they assume and not by Monte-Carlo error.
+
+A missing value is *intermittent* up to its participant's departure and *after departure* from there on. Intermittent
+values are always imputed under missing at random. Imputed values are neither rounded nor clipped.
+
+Pages: ``docs/methods/multiple-imputation.md`` and ``docs/methods/reference-based-imputation.md``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from respine.results import Estimate, not_estimable
+from respine.stats.imputation_model import Group, Regressions, extents
+from respine.stats.rubin import pooled_estimate
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+BoolArray = NDArray[np.bool_]
+
+Method = Literal["MAR", "J2R", "CR", "CIR"]
+Arm = Literal["treatment", "control"]
+
+METHODS: dict[Method, str] = {
+    "MAR": "missing at random",
+    "J2R": "jump to reference",
+    "CR": "copy reference",
+    "CIR": "copy increments in reference",
+}
+"""What is assumed after departure, and how a methods section names it."""
+
+# Residual degrees of freedom that every regression must keep: below about 5 the predictive t distribution has tails
+# that swamp the few values it was learnt from.
+_LEAST_DF = 5
+
+
+@dataclass(frozen=True)
+class IncompleteData:
+    """Repeated outcomes with missing values.
+
+    Parameters
+    ----------
+    outcome
+        (n, p): NaN where missing.
+    columns
+        For each column of ``outcome`` its variable and visit: ``[("VASPAIN", 0), ("ODI", 0), ("VASPAIN", 1), ...]``.
+    treatment
+        (n,): true in the treatment arm.
+    covariates
+        (n, c): complete baseline covariates in the mean of every outcome (dummies of country, say); no intercept.
+    from_visit
+        (n,): first visit that the departure affects; NaN, and by default, the visit after the participant's last
+        observed outcome. A value observed later shows that the departure was later, and moves it.
+    reference
+        Arm that the reference-based methods copy; its own participants are imputed under missing at random.
+    """
+
+    outcome: FloatArray
+    columns: Sequence[tuple[str, float]]
+    treatment: BoolArray
+    covariates: FloatArray | None = None
+    from_visit: FloatArray | None = None
+    reference: Arm = "control"
+
+    def __post_init__(self) -> None:
+        n, p = self.outcome.shape
+        if len(self.columns) != p or len(set(self.columns)) != p:
+            raise ValueError(f"{p} outcome columns need {p} different (variable, visit) names")
+        if len(self.treatment) != n:
+            raise ValueError(f"treatment has {len(self.treatment)} values, outcome {n} rows")
+        if np.isinf(self.outcome).any():
+            raise ValueError("outcome holds an infinite value")
+        if self.covariates is not None and (len(self.covariates) != n or not np.isfinite(self.covariates).all()):
+            raise ValueError(f"covariates must be complete, with {n} rows")
+
+    @property
+    def n(self) -> int:
+        """Participants."""
+        return int(self.outcome.shape[0])
+
+    @cached_property
+    def visits(self) -> FloatArray:
+        """(p,): visit of each column."""
+        return np.array([visit for _, visit in self.columns], float)
+
+    @cached_property
+    def missing(self) -> BoolArray:
+        """(n, p)."""
+        return np.isnan(self.outcome)
+
+    @cached_property
+    def departed(self) -> BoolArray:
+        """(n, p): missing, at or after the visit of departure."""
+        observed = np.where(self.missing, -math.inf, self.visits).max(axis=1, initial=-math.inf)
+        affected = self.visits > observed[:, None]
+        if self.from_visit is not None:
+            start = np.where(np.isnan(self.from_visit), -math.inf, self.from_visit)
+            affected &= self.visits >= start[:, None]
+        departed: BoolArray = self.missing & affected
+        return departed
+
+
+@dataclass(frozen=True)
+class Imputations:
+    """Draws of a normal model, from which completed data follow under each assumption.
+
+    Attributes
+    ----------
+    data
+        What was imputed.
+    m
+        Number of imputations.
+    model
+        How the outcomes were modelled, in words.
+    note
+        A named fallback, or outcomes that could not be imputed and stay missing; empty if none.
+    """
+
+    data: IncompleteData
+    m: int
+    model: str
+    note: str
+    _layout: _Layout = field(repr=False)
+    _arms: tuple[Regressions, Regressions] = field(repr=False)
+    _filled: FloatArray = field(repr=False)
+    _residuals: FloatArray = field(repr=False)
+
+    def completed(
+        self,
+        method: Method = "MAR",
+        *,
+        delta_treatment: Mapping[str, float] | None = None,
+        delta_control: Mapping[str, float] | None = None,
+    ) -> FloatArray:
+        """(m, n, p): the outcomes with every imputable value filled in; observed values are untouched.
+
+        Parameters
+        ----------
+        method
+            Assumption after departure.
+        delta_treatment, delta_control
+            By variable, what is added to each of an arm's imputed values after departure (in the outcome's unit; later
+            values are not additionally moved through the model).
+        """
+        if method not in get_args(Method):
+            raise ValueError(f"method {method!r}: one of {', '.join(METHODS)}")
+        values = self._layout.complete(method, self._arms, self._filled, self._residuals)
+        for shifts, arm in ((delta_treatment, self.data.treatment), (delta_control, ~self.data.treatment)):
+            _shift(values, self.data, shifts or {}, arm)
+        return values
+
+
+def impute(data: IncompleteData, *, m: int, seed: int) -> Imputations:
+    """Draw ``m`` imputations from the posterior distribution of the normal model.
+
+    The same seed gives the same draws; one arm's draws do not depend on the other arm's data unless the arms share a
+    covariance (see ``note``).
+    """
+    if m < 1:
+        raise ValueError("at least one imputation")
+    layout = _Layout.of(data)
+    streams = np.random.default_rng(seed).spawn(len(layout.groups) + 1)
+    draws = [group.draw(m, rng) for group, rng in zip(layout.groups, streams[1:], strict=True)]
+    filled = layout.gather([gaps for _, gaps in draws], m)
+    residuals = streams[0].standard_normal((m, len(layout.tail), layout.p))
+    arms = layout.by_arm([model for model, _ in draws])
+    return Imputations(data, m, layout.model, layout.note, layout, arms, filled, residuals)
+
+
+def conditional_means(data: IncompleteData, method: Method = "MAR") -> FloatArray:
+    """(n, p): the outcomes with missing values replaced by their means given the observed ones, at maximum likelihood.
+
+    Deterministic. Right for estimates that are linear in the outcome, such as a difference in means (Wolbers et al.
+    2022); for others (responders) it is not an imputation.
+    """
+    layout = _Layout.of(data)
+    return layout.conditional_means(method, None)[0]
+
+
+def conditional_mean_estimate(
+    data: IncompleteData,
+    method: Method,
+    estimate: Callable[[FloatArray, IntArray], float],
+    *,
+    statistic: str,
+    level: float = 0.95,
+    **known: Any,
+) -> Estimate:
+    r"""Conditional-mean imputation with the jackknife standard error (Wolbers et al. 2022).
+
+    .. math:: \mathrm{se}^2 = \frac{n-1}{n} \sum_i (\hat\theta_{(-i)} - \bar\theta_{(\cdot)})^2
+
+    where :math:`\hat\theta_{(-i)}` repeats fit, imputation and analysis without participant i. The interval is normal.
+
+    Parameters
+    ----------
+    estimate
+        The analysis: from completed outcomes (rows, p) and the participants' row numbers in ``data`` to one number.
+    statistic, level, known
+        Fields of the result.
+    """
+    layout, everyone = _Layout.of(data), np.arange(data.n)
+    method_text = f"conditional-mean imputation, {METHODS[method]}, jackknife standard error"
+    value = estimate(layout.conditional_means(method, None)[0], everyone)
+    replicates = np.empty(data.n)
+    # A replicate holds a whole data set: not all of them at once.
+    for some in np.array_split(everyone, max(1, math.ceil(data.n / 200))):
+        weights = np.ones((len(some), data.n))
+        weights[np.arange(len(some)), some] = 0
+        for left_out, values in zip(some, layout.conditional_means(method, weights), strict=True):
+            rows = np.delete(everyone, left_out)
+            replicates[left_out] = estimate(values[rows], rows)
+    if not (np.isfinite(value) and np.isfinite(replicates).all()):
+        reason = layout.note or "the analysis gave no number for some replicate"
+        return not_estimable(statistic, reason, method=method_text, **known)
+    se = math.sqrt((data.n - 1) / data.n * float(np.sum((replicates - replicates.mean()) ** 2)))
+    half = float(stats.norm.isf((1 - level) / 2)) * se
+    return Estimate(
+        statistic=statistic,
+        value=value,
+        lower=value - half,
+        upper=value + half,
+        level=level,
+        p=float(2 * stats.norm.sf(abs(value) / se)) if se > 0 else math.nan,
+        se=se,
+        method=method_text,
+        note=layout.note,
+        **known,
+    )
+
+
+def tipping_surface(
+    imputations: Imputations,
+    analyse: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
+    *,
+    variable: str,
+    deltas: Sequence[float],
+    statistic: str,
+    df_complete: float = math.inf,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Pooled result for every pair of deltas, the treatment arm's and the control arm's.
+
+    Parameters
+    ----------
+    analyse
+        From completed outcomes (m, n, p) to m estimates and their m variances; a response is derived here.
+    variable, deltas
+        Variable whose imputed values after departure are moved, and by how much.
+    statistic, df_complete, level
+        As in :func:`respine.stats.rubin.pooled_estimate`.
+
+    Returns
+    -------
+    DataFrame
+        One row a pair: ``delta_treatment``, ``delta_control``, ``value``, ``lower``, ``upper``, ``p``, ``se``, ``df``,
+        ``note``.
+    """
+    rows = []
+    for delta_treatment in deltas:
+        for delta_control in deltas:
+            completed = imputations.completed(
+                "MAR", delta_treatment={variable: delta_treatment}, delta_control={variable: delta_control}
+            )
+            estimate = pooled_estimate(statistic, *analyse(completed), df_complete=df_complete, level=level)
+            numbers = {name: getattr(estimate, name) for name in ("value", "lower", "upper", "p", "se", "df", "note")}
+            rows.append({"delta_treatment": delta_treatment, "delta_control": delta_control} | numbers)
+    return pd.DataFrame(rows)
+
+
+def ancova(
+    outcome: ArrayLike, treatment: ArrayLike, covariates: ArrayLike | None = None
+) -> tuple[FloatArray, FloatArray, int]:
+    """Adjusted difference in means, treatment - control, in many completed data sets at once (least squares).
+
+    Parameters
+    ----------
+    outcome
+        (m, n).
+    treatment
+        (n,): true in the treatment arm.
+    covariates
+        (n, c), or (m, n, c) where they were imputed themselves (a baseline value). Their rank must be full.
+
+    Returns
+    -------
+    tuple
+        (m,) differences, (m,) squared standard errors, and the residual degrees of freedom.
+    """
+    y, arm = np.asarray(outcome, float), np.asarray(treatment, float)
+    m, n = y.shape
+    columns = [np.ones((m, n, 1)), np.broadcast_to(arm[:, None], (m, n, 1))]
+    if covariates is not None:
+        extra = np.asarray(covariates, float)
+        columns.append(np.broadcast_to(extra, (m, n, extra.shape[-1])))
+    x = np.concatenate(columns, axis=2)
+    df = n - x.shape[2]
+    inverse: Any = np.linalg.inv(x.transpose(0, 2, 1) @ x)
+    coefficients = inverse @ (x.transpose(0, 2, 1) @ y[:, :, None])
+    residual = y - (x @ coefficients)[:, :, 0]
+    return coefficients[:, 1, 0], inverse[:, 1, 1] * (residual**2).sum(axis=1) / df, df
+
+
+def arm_moments(data: IncompleteData, arm: Arm) -> tuple[FloatArray, FloatArray]:
+    """Maximum-likelihood mean (n, p), at each participant's covariates, and covariance (p, p) of an arm's outcomes.
+
+    NaN for outcomes that could not be modelled.
+    """
+    layout = _Layout.of(data)
+    model = layout.by_arm([group.maximum_likelihood()[0] for group in layout.groups])[int(arm == "treatment")]
+    p = len(data.columns)
+    mean, covariance = np.full((data.n, p), math.nan), np.full((p, p), math.nan)
+    mean[:, layout.used] = model.means(layout.x)[0] * layout.scale + layout.centre
+    covariance[layout.used[:, None], layout.used] = model.covariance()[0] * layout.scale[:, None] * layout.scale
+    return mean, covariance
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The data in the order and units of the model.
+
+    Attributes
+    ----------
+    data
+        What is to be imputed.
+    used
+        Columns of the data that are modelled, in order of visit.
+    centre, scale
+        Their mean and standard deviation.
+    x
+        (n, q): intercept and centred covariates.
+    y
+        (n, p): standardised outcomes, 0 where missing.
+    groups, members
+        Participants that share regressions, and which they are. One group an arm, or one for both, whose last covariate
+        is then the treatment arm.
+    model, note
+        As in :class:`Imputations`.
+    """
+
+    data: IncompleteData
+    used: IntArray
+    centre: FloatArray
+    scale: FloatArray
+    x: FloatArray
+    y: FloatArray
+    groups: tuple[Group, ...]
+    members: tuple[IntArray, ...]
+    model: str
+    note: str
+
+    @classmethod
+    def of(cls, data: IncompleteData) -> _Layout:
+        order = np.argsort(data.visits, kind="stable")
+        enough = _enough(data)
+        used = order[enough[order]]
+        y = data.outcome[:, used]
+        centre = np.array([np.nanmean(y[:, j]) for j in range(len(used))])
+        scale = np.array([np.nanstd(y[:, j]) or 1.0 for j in range(len(used))])
+        y = np.nan_to_num((y - centre) / scale)
+        groups, members, model, notes = _choose_groups(data, used, y)
+        if not enough.all():
+            lost = [
+                f"{variable} at visit {visit:g}"
+                for (variable, visit), ok in zip(data.columns, enough, strict=True)
+                if not ok
+            ]
+            notes.append(f"too few observations to impute {', '.join(lost)}")
+        return cls(data, used, centre, scale, _design(data), y, groups, members, model, "; ".join(notes))
+
+    @property
+    def p(self) -> int:
+        return len(self.used)
+
+    @cached_property
+    def ragged(self) -> IntArray:
+        """Participants with gaps, in the groups' order."""
+        return np.concatenate([m[g.ragged] for g, m in zip(self.groups, self.members, strict=True)])
+
+    @cached_property
+    def extent(self) -> IntArray:
+        return extents(self.data.missing[:, self.used])
+
+    @cached_property
+    def tail(self) -> IntArray:
+        """Participants with missing values after their last observed one."""
+        return np.flatnonzero(self.extent < self.p)
+
+    def gather(self, gaps: Sequence[FloatArray], batch: int) -> FloatArray:
+        """(B, ragged, p) of all groups."""
+        return np.concatenate([np.empty((batch, 0, self.p)), *gaps], axis=1)
+
+    def by_arm(self, models: Sequence[Regressions]) -> tuple[Regressions, Regressions]:
+        """Regressions of control and treatment on the covariates of :attr:`x`."""
+        if len(models) == 2:
+            return models[0], models[1]
+        shared = models[0]
+        keep = np.delete(np.arange(shared.coefficients.shape[1]), shared.q - 1)
+        control = shared.coefficients[:, keep]
+        treatment = control.copy()
+        treatment[:, 0] += shared.coefficients[:, shared.q - 1]
+        # Covariates that the shared regressions had to leave out have no effect.
+        absent = np.zeros((len(control), self.x.shape[1] - shared.q + 1, self.p))
+        arms = [
+            np.concatenate([c[:, : shared.q - 1], absent, c[:, shared.q - 1 :]], axis=1) for c in (control, treatment)
+        ]
+        return tuple(Regressions(c, shared.variances, self.x.shape[1]) for c in arms)  # type: ignore[return-value]
+
+    def conditional_means(self, method: Method, weights: FloatArray | None) -> FloatArray:
+        """(B, n, p): data completed by conditional means, for each row of weights (B, n)."""
+        fits = [
+            g.maximum_likelihood(None if weights is None else weights[:, m])
+            for g, m in zip(self.groups, self.members, strict=True)
+        ]
+        batch = 1 if weights is None else len(weights)
+        filled = self.gather([gaps for _, gaps, _ in fits], batch)
+        residuals = np.zeros((batch, len(self.tail), self.p))
+        return self.complete(method, self.by_arm([model for model, _, _ in fits]), filled, residuals)
+
+    def complete(
+        self, method: Method, arms: tuple[Regressions, Regressions], filled: FloatArray, residuals: FloatArray
+    ) -> FloatArray:
+        """(B, n, p): observed values, gaps as filled, and the rest by the regressions of the method.
+
+        After departure the deviations from the method's mean follow the reference arm's regressions, which gives the
+        joint normal distribution of Carpenter, Roger and Kenward (2013) without a matrix to invert.
+        """
+        batch, tail = len(residuals), self.tail
+        values = np.repeat(self.y[None], batch, axis=0)
+        values[:, self.ragged] = filled
+        if len(tail):
+            values[:, tail] = self._finish(method, arms, values[:, tail], residuals)
+        completed = np.repeat(self.data.outcome[None], batch, axis=0)
+        where = self.data.missing[:, self.used]
+        rows, columns = np.nonzero(where)
+        completed[:, rows, self.used[columns]] = values[:, rows, columns] * self.scale[columns] + self.centre[columns]
+        return completed
+
+    def _finish(
+        self, method: Method, arms: tuple[Regressions, Regressions], values: FloatArray, residuals: FloatArray
+    ) -> FloatArray:
+        """The tail participants' values (B, tail, p), continued after their extents."""
+        reference = int(self.data.reference == "treatment")
+        departed = self.data.departed[self.tail][:, self.used]
+        for arm in (0, 1):
+            rows = np.flatnonzero(self.data.treatment[self.tail] == arm)
+            x, extent = self.x[self.tail[rows]], self.extent[self.tail[rows]]
+            mean, late = arms[arm].means(x), np.zeros((len(rows), self.p), bool)
+            if method != "MAR" and arm != reference:
+                late = departed[rows]
+                mean = self._target(method, mean, arms[reference].means(x), late)
+            deviation = values[:, rows] - mean
+            for j in range(self.p):
+                unknown = extent <= j
+                for model, cells in ((arms[arm], unknown & ~late[:, j]), (arms[reference], unknown & late[:, j])):
+                    if cells.any():
+                        predicted = deviation[:, cells, :j] @ model.beta[:, :j, j, None]
+                        noise = np.sqrt(model.variances[:, j, None]) * residuals[:, rows[cells], j]
+                        deviation[:, cells, j] = predicted[:, :, 0] + noise
+            values[:, rows] = mean + deviation
+        return values
+
+    def _target(self, method: Method, own: FloatArray, reference: FloatArray, late: BoolArray) -> FloatArray:
+        """(B, rows, p): mean of the joint distribution that the method builds for participants who depart."""
+        if method == "CR":
+            return np.where(late.any(axis=1)[:, None], reference, own)
+        target: FloatArray = np.where(late, reference, own)
+        if method == "J2R":
+            return target
+        names = [self.data.columns[c] for c in self.used]
+        for j, (variable, _) in enumerate(names):
+            # The variable's last visit before departure carries what the treatment had gained until then.
+            anchor = np.full(len(late), -1)
+            for k in range(j):
+                if names[k][0] == variable:
+                    anchor = np.where(late[:, k], anchor, k)
+            rows = np.flatnonzero(late[:, j] & (anchor >= 0))
+            target[:, rows, j] += own[:, rows, anchor[rows]] - reference[:, rows, anchor[rows]]
+        return target
+
+
+def _shift(values: FloatArray, data: IncompleteData, shifts: Mapping[str, float], arm: BoolArray) -> None:
+    unknown = set(shifts) - {variable for variable, _ in data.columns}
+    if unknown:
+        raise ValueError(f"delta for {sorted(unknown)[0]!r}, which is not among the outcomes")
+    by_column = np.array([shifts.get(variable, 0.0) for variable, _ in data.columns])
+    values += np.where(data.departed & arm[:, None], by_column, 0.0)
+
+
+def _design(data: IncompleteData) -> FloatArray:
+    """Intercept and centred covariates: one whose effect cannot be estimated then drops out at its mean."""
+    covariates = np.empty((data.n, 0)) if data.covariates is None else np.asarray(data.covariates, float)
+    return np.column_stack([np.ones(data.n), covariates - covariates.mean(axis=0)])
+
+
+def _enough(data: IncompleteData) -> BoolArray:
+    """(p,): which outcomes have observations enough, in both arms, to be modelled at all."""
+    observed = [(~data.missing[which]).sum(axis=0) for which in (data.treatment, ~data.treatment)]
+    enough: BoolArray = (np.minimum(*observed) >= 2) & (np.sum(observed, axis=0) - 2 >= _LEAST_DF)
+    return enough
+
+
+def _choose_groups(
+    data: IncompleteData, used: IntArray, y: FloatArray
+) -> tuple[tuple[Group, ...], tuple[IntArray, ...], str, list[str]]:
+    """The richest model that leaves every regression its degrees of freedom, and what had to be given up for it."""
+    p, x, missing = len(used), _design(data), data.missing[:, used]
+    arm = data.treatment.astype(float)[:, None]
+    apart = tuple(np.flatnonzero(data.treatment == a) for a in (False, True))
+    together = (np.arange(data.n),)
+    shared, plain = np.hstack([x, arm]), np.hstack([x[:, :1], arm])
+    candidates: list[tuple[tuple[IntArray, ...], FloatArray, int, list[str]]] = [
+        (apart, x, p, []),
+        (together, shared, p, ["too few participants for a covariance matrix by arm: one is shared by both arms"]),
+    ]
+    for window in range(p - 1, -1, -1):
+        lost = ["too few participants for the full model: covariance shared by both arms, no covariates"]
+        if window < p - 1:
+            lost.append(f"each outcome regressed on the {window} before it only")
+        candidates.append((together, plain, window, lost))
+    for members, design, window, lost in candidates:  # noqa: B007 - the last one tried is returned
+        groups = tuple(Group(design[rows], y[rows], missing[rows], window) for rows in members)
+        if p == 0 or all(_sound(group) for group in groups):
+            break
+    kind = "by arm" if len(groups) == 2 else "with one covariance for both arms"
+    return groups, members, f"multivariate normal model {kind}", lost
+
+
+def _sound(group: Group) -> bool:
+    observed = (~group.missing).sum(axis=0)
+    return bool(all(observed[j] - group.predictors[j] >= _LEAST_DF for j in range(group.p)))

@@ -1,0 +1,199 @@
+"""Reading: which file holds which table, and its cells as they stand there.
+
+A data set is a folder with one file a table, ``<table>.<extension>``, or with one Excel workbook that has one sheet a
+table. A further format is one function in :data:`READERS`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from respine.trial.contract import TABLES
+from respine.trial.csvfile import read_csv
+from respine.trial.sheet import Sheet, UnreadableError, column_of
+
+_NUMBER_COLUMNS = frozenset(c.name for t in TABLES.values() for c in t.columns if c.numeric)
+
+
+def _is_number(name: str) -> bool:
+    return name.strip().upper() in _NUMBER_COLUMNS
+
+
+def _read_csv(path: Path) -> Sheet:
+    return read_csv(path, _is_number)
+
+
+def _read_parquet(path: Path) -> Sheet:
+    import pyarrow.parquet
+
+    return Sheet.from_arrow(pyarrow.parquet.ParquetFile(path).read())
+
+
+def _pyreadstat(function: str) -> Callable[[Path], Sheet]:
+    """SAS, SPSS and Stata by pyreadstat: formats become dates, value labels stay codes, missing values null."""
+
+    def read(path: Path) -> Sheet:
+        import pyreadstat
+
+        frame, _ = getattr(pyreadstat, function)(str(path))
+        columns = [pa.chunked_array([pa.array(frame.iloc[:, i], from_pandas=True)]) for i in range(frame.shape[1])]
+        return Sheet(list(map(str, frame.columns)), columns, np.arange(2, len(frame) + 2))
+
+    return read
+
+
+def _read_dataset_json(path: Path) -> Sheet:
+    """CDISC Dataset-JSON 1.1: one JSON object; as NDJSON, the metadata in the first line and one row a line."""
+    with path.open(encoding="utf-8-sig") as file:
+        if path.suffix.lower() == ".ndjson":
+            head, *rows = [json.loads(line) for line in file if line.strip()]
+        else:
+            head = json.load(file)
+            rows = head.get("rows") or []
+    names = [column["name"] for column in head["columns"]]
+    # A 'decimal' travels as text, to keep its digits: it is text here too and converted like a CSV cell.
+    cells = zip(*rows, strict=True) if rows else [()] * len(names)
+    return Sheet(names, [column_of(column) for column in cells], np.arange(2, len(rows) + 2))
+
+
+READERS: Mapping[str, Callable[[Path], Sheet]] = {
+    "csv": _read_csv,
+    "csv.gz": _read_csv,
+    "parquet": _read_parquet,
+    "xpt": _pyreadstat("read_xport"),
+    "sas7bdat": _pyreadstat("read_sas7bdat"),
+    "sav": _pyreadstat("read_sav"),
+    "dta": _pyreadstat("read_dta"),
+    "json": _read_dataset_json,
+    "ndjson": _read_dataset_json,
+}
+"""How a file is read, by extension."""
+
+WORKBOOK = "xlsx"
+FORMATS = (*READERS, WORKBOOK)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where one table stands: a file, or a sheet of a workbook."""
+
+    table: str
+    path: Path
+    sheet: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path.name}: sheet {self.sheet}" if self.sheet else self.path.name
+
+    def read(self) -> Sheet:
+        """The table's cells.
+
+        Raises
+        ------
+        UnreadableError
+            Whatever is wrong with the file.
+        """
+        try:
+            if self.sheet:
+                return _read_workbook_sheet(self.path, self.sheet)
+            return READERS[_extension(self.path)](self.path)
+        except UnreadableError:
+            raise
+        except Exception as error:  # parsers of damaged files raise anything
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise UnreadableError("unreadable", value=f"{self}: {reason}", allowed="a file of this format") from error
+
+
+def _extension(path: Path) -> str:
+    """What follows the first dot, lower case: ``csv.gz``."""
+    return path.name.partition(".")[2].lower()
+
+
+def _stem(path: Path) -> str:
+    return path.name.partition(".")[0].lower()
+
+
+def locate(folder: Path) -> tuple[dict[str, list[Source]], list[Path]]:
+    """Sources of each table (more than one is the caller's error), and files named as a table in an unknown format.
+
+    ``folder`` may also be one workbook.
+
+    Raises
+    ------
+    UnreadableError
+        A workbook that cannot be opened.
+    """
+    sources: dict[str, list[Source]] = {table: [] for table in TABLES}
+    unknown = []
+    for path in [folder] if folder.is_file() else sorted(folder.iterdir()):
+        # Excel keeps a lock file '~$name.xlsx' beside an open workbook.
+        if _extension(path) == WORKBOOK and path.is_file() and not path.name.startswith("~$"):
+            for source in _workbook_sources(path):
+                sources[source.table].append(source)
+        elif _stem(path) in TABLES:
+            if _extension(path) in READERS:
+                sources[_stem(path)].append(Source(_stem(path), path))
+            else:
+                unknown.append(path)
+    return sources, unknown
+
+
+def _workbook_sources(path: Path) -> Iterator[Source]:
+    import openpyxl
+
+    try:
+        book = openpyxl.load_workbook(path, read_only=True)
+        names = book.sheetnames
+        book.close()
+    except Exception as error:  # a damaged zip or XML raises anything
+        raise UnreadableError("unreadable", value=f"{path.name}: {error}", allowed="an Excel workbook") from error
+    if len(names) == 1 and _stem(path) in TABLES:
+        yield Source(_stem(path), path, names[0])
+        return
+    for name in names:
+        if name.strip().lower() in TABLES:
+            yield Source(name.strip().lower(), path, name)
+
+
+def _read_workbook_sheet(path: Path, name: str) -> Sheet:
+    import openpyxl
+
+    book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    try:
+        # The stated dimension can be stale; the rows themselves are not.
+        book[name].reset_dimensions()
+        filled = [(i, row) for i, row in enumerate(book[name].iter_rows(values_only=True), 1) if _filled(row)]
+    finally:
+        book.close()
+    if not filled:
+        raise UnreadableError("no-header", value=name, allowed="a header and one row a record")
+    header = list(filled[0][1])
+    while header and header[-1] is None:
+        header.pop()
+    rows = filled[1:]
+    width = max(len(header), *(len(row) for _, row in rows)) if rows else len(header)
+    names = ["" if cell is None else str(cell) for cell in chain(header, [None] * (width - len(header)))]
+    cells = [[_excel_cell(row[i]) if i < len(row) else None for _, row in rows] for i in range(width)]
+    keep = [i for i in range(width) if names[i] or any(cell is not None for cell in cells[i])]
+    return Sheet(
+        [names[i] for i in keep], [column_of(cells[i]) for i in keep], np.array([i for i, _ in rows], dtype=np.int64)
+    )
+
+
+def _filled(row: Iterable[object]) -> bool:
+    return any(cell is not None and cell != "" for cell in row)
+
+
+def _excel_cell(value: Any) -> object:
+    """Excel has no type for days: a date-time at midnight is one."""
+    if isinstance(value, dt.datetime) and value.time() == dt.time():
+        return value.date()
+    return value
