@@ -19,8 +19,10 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from typer.main import get_command
 
 import respine
+from respine import cli
 
 TOP = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -190,6 +192,16 @@ def test_every_make_target_that_is_written_about_exists() -> None:
         named = re.findall(r"(?:`|^|run: )make ([a-z]+)", text, re.MULTILINE)
         assert named, path
         assert set(named) <= targets, path
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    commands = get_command(cli.app).commands  # type: ignore[attr-defined]
+    text = (TOP / "README.md").read_text(encoding="utf-8") + (TOP / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    written = re.findall(r"(?:^|`|&& )respine ([a-z-]+)([^`#\n]*)", text, re.MULTILINE)
+    assert {command for command, _ in written} == commands.keys()
+    for command, arguments in written:
+        options = {option for parameter in commands[command].params for option in parameter.opts}
+        assert set(re.findall(r"(?<= )--?[a-z][a-z-]*", arguments)) <= options, command
 
 
 def test_make_without_a_suitable_python_says_what_to_do(tmp_path: Path) -> None:

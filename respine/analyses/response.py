@@ -97,11 +97,18 @@ def _arms(results: Results, frame: pd.DataFrame, counts: Counts, study: Study) -
         _place(results, f"rate.{role}", rate, study, arm=role)
 
 
-def _main(results: Results, study: Study) -> None:
+def main_analysis(study: Study) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
+    """Risks by arm and their difference after multiple imputation: with covariates random (main) and fixed."""
     imputations = impute_study(study)
     response, completed = completed_responses(study, imputations)
-    pooled = pooled_difference(study, imputations, response, completed)
-    fixed = pooled_difference(study, imputations, response, completed, covariates_fixed=True)
+    return (
+        pooled_difference(study, imputations, response, completed),
+        pooled_difference(study, imputations, response, completed, covariates_fixed=True),
+    )
+
+
+def _main(results: Results, study: Study) -> None:
+    pooled, fixed = main_analysis(study)
     for role in ROLES:
         _place(results, f"risk.{role}", pooled[role], study, arm=role)
     _place(results, "rd.main", pooled["difference"], study, arm="difference")

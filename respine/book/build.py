@@ -408,12 +408,17 @@ def _copy_sources(repository: Repository, plan: Plan, source: Path, entries: Map
 def _render(plan: Plan, source: Path, report: Path) -> int:
     """Results, HTML and PDF into the report; the number of results."""
     from respine.book.collect import collect
-    from respine.book.render import render
+    from respine.book.render import RenderError, render
 
     collected = collect({chapter.name: source / f"{chapter.name}.ipynb" for chapter in plan.chapters})
     if collected.problems:
         lines = [f"{p.chapter}, cell {p.cell + 1}: {p.message}" for p in collected.problems]
         raise BuildFailedError("the chapters do not fit together:\n  " + "\n  ".join(lines))
+    try:
+        render(source, report)
+    except RenderError as error:
+        text = "\n  ".join(str(warning) for warning in error.warnings)
+        raise BuildFailedError(f"the book could not be rendered:\n  {text}") from None
+    shutil.rmtree(report / ".sphinx", ignore_errors=True)
     collected.write_csv(report / RESULTS_FILE)
-    render(source, report)
     return len(collected.results)

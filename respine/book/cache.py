@@ -94,7 +94,7 @@ class World:
         modules = imported_modules([source for source, _ in chapter.code], self.sources)
         return Inputs(
             code=digest(chapter.code),
-            parameters={**chapter.parameters, **taken(chapter, overrides)},
+            parameters={k: _plain(v) for k, v in {**chapter.parameters, **taken(chapter, overrides)}.items()},
             tables={
                 name: value
                 for name, value in self.tables.items()
@@ -118,6 +118,7 @@ def taken(chapter: Chapter, overrides: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    # As it comes back from JSON.
     return list(value) if isinstance(value, tuple) else value
 
 

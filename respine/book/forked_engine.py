@@ -135,6 +135,8 @@ class Zygote:
         with contextlib.suppress(OSError):
             self._channel.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits for an answer; close() would not
         self._channel.close()
+        if self._threads is None:
+            self._process.kill()  # still importing: there is nothing yet that it could leave behind
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
         if self._process.poll() is None:

@@ -12,6 +12,7 @@ from sphinx.errors import ExtensionError
 
 # latex2mathml knows the alignment of split alone; these are the same without equation numbers.
 _ALIGNED = re.compile(r"\\(begin|end)\{(?:aligned|align\*?)\}")
+_ACCENTS = {"^": "ˆ", "~": "˜", "¯": "¯", "˙": "˙", "¨": "¨"}
 _NAMESPACE = "{http://www.w3.org/1998/Math/MathML}"
 
 
@@ -32,6 +33,10 @@ def mathml(latex: str, *, block: bool) -> Any:
         element.tag = element.tag.removeprefix(_NAMESPACE)
         if element.text and "\\" in element.text and element.tag != "mtext":
             raise MathError(f"the formula {latex.strip()!r} has the unknown command {element.text!r}")
+        if element.tag == "mover" and element[1].text in _ACCENTS:
+            # Without the attribute a browser sets the mark as high as a limit.
+            element.set("accent", "true")
+            element[1].text = _ACCENTS[element[1].text]
     etree.cleanup_namespaces(root)
     return root
 

@@ -55,7 +55,8 @@ class _Recorder(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         location = str(getattr(record, "location", "") or "").replace(f"{self.source_dir}/", "")
         kind = ".".join(filter(None, (getattr(record, "type", ""), getattr(record, "subtype", ""))))
-        warning = RenderWarning(location, kind, _ANSI.sub("", record.getMessage()))
+        # Sphinx's own records put location and level into their message.
+        warning = RenderWarning(location, kind, _ANSI.sub("", logging.LogRecord.getMessage(record)))
         if warning not in self.warnings:
             self.warnings.append(warning)
 
@@ -89,8 +90,6 @@ def render(
         start = time.perf_counter()
         _run(source_dir, targets[builder], out_dir / ".sphinx" / "doctrees", builder, overrides, recorder)
         seconds[builder] = time.perf_counter() - start
-    if recorder.warnings:
-        raise RenderError(recorder.warnings)
     return _gather(out_dir, targets, builders, seconds)
 
 
@@ -101,6 +100,7 @@ def _run(
     from sphinx.application import Sphinx
     from sphinx.errors import SphinxError
     from sphinx.util.docutils import docutils_namespace, patch_docutils
+    from sphinx.util.logging import WarningLogRecordTranslator, WarningSuppressor
 
     settings, _ = get_final_config(
         user_yaml=source_dir / "_config.yml",
@@ -108,6 +108,7 @@ def _run(
         sourcedir=source_dir,
     )
     early = io.StringIO()
+    recorder.filters.clear()
     logger = logging.getLogger("sphinx")
     try:
         with patch_docutils(None), docutils_namespace():
@@ -124,6 +125,8 @@ def _run(
             # Sphinx sets its handlers up while it starts; what it said until now stands in the stream alone.
             for line in filter(None, (_ANSI.sub("", line).strip() for line in early.getvalue().splitlines())):
                 recorder.warnings.append(RenderWarning("", "", line.removeprefix("WARNING: ")))
+            recorder.addFilter(WarningSuppressor(app))
+            recorder.addFilter(WarningLogRecordTranslator(app))
             logger.addHandler(recorder)
             app.build()
     except SphinxError as error:
@@ -131,6 +134,8 @@ def _run(
     finally:
         logger.removeHandler(recorder)
     if recorder.warnings:
+        # Pages with a warning must be read again, not taken from what this run has stored.
+        shutil.rmtree(doctrees, ignore_errors=True)
         raise RenderError(recorder.warnings)
 
 

@@ -6,7 +6,7 @@ Before any page is read, the executed notebooks are collected; roles and directi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +93,12 @@ def _gather(app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[st
     if book.notice != env.respine_notice:
         env.respine_notice = book.notice
         return sorted(env.found_docs)
-    uses: dict[str, dict[tuple[str, str], str]] = env.respine_uses
-    return [page for page, used in uses.items() if any(book.signature(*use) != seen for use, seen in used.items())]
+    return [page for page, used in env.respine_uses.items() if _stale(book, used)]
+
+
+def _stale(book: Book, used: Mapping[tuple[str, str], str]) -> bool:
+    # A name that was unknown warns again until it is known: its page is never up to date.
+    return any(not seen or book.signature(*use) != seen for use, seen in used.items())
 
 
 def _purge(app: Sphinx, env: BuildEnvironment, docname: str) -> None:

@@ -490,7 +490,7 @@ def _cell(cell: Cell, *, strong: bool = False, spanner: bool = False) -> str:
     if strong:
         options.append(f"align: {'center' if spanner else cell.align} + bottom")
     if spanner:
-        content = f"respine-spanner({content})"
+        options.append("stroke: (bottom: 0.3pt)")
     return f"table.cell({', '.join(options)}, {content})" if options else content
 
 

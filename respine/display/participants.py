@@ -122,7 +122,7 @@ def _box(ax: Axes, middle: float, top: float, width: float, height: float, lines
     for k, line in enumerate(lines):
         ax.text(
             middle - width / 2 + PADDING + (0.1 if k else 0.0), top + PADDING + (k + 0.5) * LINE_HEIGHT, line,
-            va="center", fontsize=8.5, fontweight="regular" if k else "semibold", color=INK, parse_math=False,
+            va="center", fontsize=8.5, fontweight="regular" if k else "semibold", color=INK,
         )  # fmt: skip
 
 

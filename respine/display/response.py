@@ -105,7 +105,7 @@ def difference_table(results: Results, arms: Arms, level: float, month: float) -
         headings=(f"n {arms.treatment}", f"n {arms.control}"),
         notes=(
             "Adjusted: g-computation from logistic regression. Standard errors by the influence function, or with the "
-            f"covariates fixed (HC0). Differences are {arms.treatment} - {arms.control}.",
+            f"covariates fixed (HC0). Differences are {arms.treatment} − {arms.control}.",
         ),
     )
 
@@ -180,7 +180,7 @@ def difference_figure(results: Results, arms: Arms, month: float) -> Figure:
         rows,
         label="fig-response",
         caption=(
-            f"Treatment difference in response at month {month:g} ({arms.treatment} - {arms.control}), with confidence "
+            f"Treatment difference in response at month {month:g} ({arms.treatment} − {arms.control}), with confidence "
             f"intervals; intention-to-treat set, {main.n_treatment} and {main.n_control} randomised. The diamond is "
             "the main analysis."
         ),
@@ -248,7 +248,7 @@ def posterior_figure(results: Results, densities: pd.DataFrame, arms: Arms) -> F
         ax.legend(title="Prior", loc="upper right")
     ax.set_xlim(-60, 60)
     ax.set_ylim(bottom=0)
-    ax.set_xlabel(f"Difference in responders ({arms.treatment} - {arms.control}), percentage points")
+    ax.set_xlabel(f"Difference in responders ({arms.treatment} − {arms.control}), percentage points")
     ax.set_ylabel("Posterior density")
     ids = [f"response.bayes.{prior}.difference" for prior in PRIOR_LINES]
     flat = results["response.bayes.flat.difference"]

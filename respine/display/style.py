@@ -66,6 +66,8 @@ def set_style() -> None:
             "lines.linewidth": 1.4,
             "lines.markersize": 5,
             "axes.unicode_minus": True,
+            # A label from the data may hold dollar signs.
+            "text.parse_math": False,
             "legend.frameon": False,
             "figure.constrained_layout.use": True,
         },

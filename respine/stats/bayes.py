@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from respine.results import Estimate, not_estimable
 
@@ -198,12 +198,12 @@ def exceedance(difference: npt.ArrayLike, treatment: Beta, control: Beta) -> Flo
         t, weight = _nodes(treatment, np.clip(d, 0, 1), np.clip(1 + d, 0, 1))
         # Above 1 + d the treatment risk exceeds every control risk by more than d.
         certain = special.betaincc(*treatment, np.clip(1 + d[..., 0], 0, 1))
-        inside = weight * stats.beta.pdf(t, *treatment) * special.betainc(*control, np.clip(t - d, 0, 1))
+        inside = weight * _beta_density(t, treatment) * special.betainc(*control, np.clip(t - d, 0, 1))
     else:
         t, weight = _nodes(control, np.clip(-d, 0, 1), np.clip(1 - d, 0, 1))
         # Below -d any treatment risk exceeds the control risk by more than d.
         certain = special.betainc(*control, np.clip(-d[..., 0], 0, 1))
-        inside = weight * stats.beta.pdf(t, *control) * special.betaincc(*treatment, np.clip(t + d, 0, 1))
+        inside = weight * _beta_density(t, control) * special.betaincc(*treatment, np.clip(t + d, 0, 1))
     return np.asarray(np.clip(inside.sum(axis=-1) + certain, 0.0, 1.0), dtype=float)
 
 
@@ -212,13 +212,18 @@ def density(difference: npt.ArrayLike, treatment: Beta, control: Beta) -> Floats
     d = np.asarray(difference, dtype=float)[..., None]
     if _variance(treatment) <= _variance(control):
         t, weight = _nodes(treatment, np.clip(d, 0, 1), np.clip(1 + d, 0, 1))
-        other = stats.beta.pdf(np.clip(t - d, 0, 1), *control)
-        own = stats.beta.pdf(t, *treatment)
+        other = _beta_density(np.clip(t - d, 0, 1), control)
+        own = _beta_density(t, treatment)
     else:
         t, weight = _nodes(control, np.clip(-d, 0, 1), np.clip(1 - d, 0, 1))
-        other = stats.beta.pdf(np.clip(t + d, 0, 1), *treatment)
-        own = stats.beta.pdf(t, *control)
+        other = _beta_density(np.clip(t + d, 0, 1), treatment)
+        own = _beta_density(t, control)
     return np.asarray((weight * own * other).sum(axis=-1), dtype=float)
+
+
+def _beta_density(t: Floats, parameters: Beta) -> Floats:
+    a, b = parameters
+    return np.asarray(np.exp(special.xlogy(a - 1, t) + special.xlog1py(b - 1, -t) - special.betaln(a, b)))
 
 
 def _nodes(narrower: Beta, lower: Floats, upper: Floats) -> tuple[Floats, Floats]:

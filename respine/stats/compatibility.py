@@ -307,7 +307,7 @@ def _sizes(p1: Floats, p0: Floats, alpha: float, power: float, method: SampleSiz
 
 def _sizes_t_test(effect: Floats, alpha: float, power: float, n_max: int) -> Floats:
     """Smallest n per arm, up to ``n_max``, with which the two-sided t-test has the power; NaN where there is none."""
-    n = np.arange(2, n_max + 1)
+    n = np.arange(2, max(n_max, 2) + 1)
     df, shift = 2 * n - 2, effect[:, None] * np.sqrt(n / 2)
     critical = special.stdtrit(df, 1 - alpha / 2)
     reached = stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift) >= power

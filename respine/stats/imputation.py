@@ -187,7 +187,8 @@ def conditional_means(data: IncompleteData, method: Method = "MAR") -> FloatArra
     2022); for others (responders) it is not an imputation.
     """
     layout = _Layout.of(data)
-    return layout.conditional_means(method, None)[0]
+    completed: FloatArray = layout.conditional_means(method, None)[0]
+    return completed
 
 
 def conditional_mean_estimate(
@@ -477,7 +478,7 @@ class _Layout:
         """(B, rows, p): mean of the joint distribution that the method builds for participants who depart."""
         if method == "CR":
             return np.where(late.any(axis=1)[:, None], reference, own)
-        target: FloatArray = np.where(late, reference, own)
+        target: FloatArray = np.array(np.where(late, reference, own))
         if method == "J2R":
             return target
         names = [self.data.columns[c] for c in self.used]

@@ -47,15 +47,18 @@ def start(name: CovarianceName, moments: FloatArray) -> FloatArray:
 
 
 def covariance(name: CovarianceName, theta: FloatArray, m: int) -> Covariance | None:
-    """Sigma and its derivatives, or None where Sigma is not positive definite."""
+    """Sigma and its derivatives, or None where Sigma is not (numerically) positive definite."""
     result = _unstructured(theta, m) if name == "un" else _heterogeneous(_CORRELATIONS[name], theta, m)
-    if result is None:
-        return None
-    try:
-        np.linalg.cholesky(result.sigma)
-    except np.linalg.LinAlgError:
-        return None
-    return result
+    return result if result and distance_to_boundary(result.sigma) > 1e-10 else None
+
+
+def distance_to_boundary(sigma: FloatArray) -> float:
+    """The smaller of the least standard deviation and the least eigenvalue of the correlation matrix, or 0."""
+    variances = np.diag(sigma)
+    if (variances <= 0).any():
+        return 0.0
+    sd = np.sqrt(variances)
+    return float(min(sd.min(), np.linalg.eigvalsh(sigma / np.outer(sd, sd))[0]))
 
 
 def unidentified(derivatives: FloatArray, together: BoolArray, visits: list[str]) -> str:

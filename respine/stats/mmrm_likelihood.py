@@ -29,13 +29,21 @@ import pandas as pd
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from respine.stats.linear import BoolArray, FloatArray, FullRank, IntArray, full_rank
-from respine.stats.mmrm_covariance import LABELS, Covariance, CovarianceName, covariance, start, unidentified
+from respine.stats.mmrm_covariance import (
+    LABELS,
+    Covariance,
+    CovarianceName,
+    covariance,
+    distance_to_boundary,
+    start,
+    unidentified,
+)
 
 Method = Literal["REML", "ML"]
 
 _MAX_ITERATIONS = 100
 _DECREMENT = 1e-16  # predicted fall of -2 log L at which the optimum is reached
-_SINGULAR = 1e-8  # smallest eigenvalue of an interior optimum's correlation matrix
+_SINGULAR = 1e-8  # distance to the boundary below which there is no interior optimum; residuals have unit variance
 
 
 class NoInteriorOptimumError(ArithmeticError):
@@ -280,8 +288,7 @@ def maximise(design: Design, data: Outcome, name: CovarianceName, method: Method
         if interior and -derivatives.gradient @ step / 2 < _DECREMENT:
             return Optimum(theta, cov, state, derivatives, iteration)
         theta, cov, state = _halve(design, data, name, method, theta, step, state)
-        sd = np.sqrt(np.diag(cov.sigma))
-        if np.linalg.eigvalsh(cov.sigma / np.outer(sd, sd))[0] < _SINGULAR or sd.min() < _SINGULAR:
+        if distance_to_boundary(cov.sigma) < _SINGULAR:
             raise NoInteriorOptimumError("the covariance matrix becomes singular")
     raise NoInteriorOptimumError(f"no convergence in {_MAX_ITERATIONS} iterations")
 
@@ -319,7 +326,10 @@ def _halve(
         cov = covariance(name, candidate, len(design.visits))
         if cov is None:
             continue
-        new = evaluate(design, data, cov.sigma, method)
+        try:
+            new = evaluate(design, data, cov.sigma, method)
+        except LinAlgError:
+            continue
         if new.deviance <= limit:
             return candidate, cov, new
     raise NoInteriorOptimumError(f"no step lowers the likelihood of the {LABELS[name]} matrix")

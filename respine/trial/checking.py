@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from respine.trial import contract, deriving, reading, typed
 from respine.trial.contract import PARAMETERS, TABLES, nominal_day, parameters_of
@@ -190,11 +191,10 @@ def _check_arm_labels(adsl: TypedTable, settings: Settings, findings: Findings) 
     found = list(dict.fromkeys([*planned, *adsl.text["TRT01A"].values]))
     unexpected = [label for label in found if label not in labels]
     absent = [label for label in labels if label not in planned]
-    named = f"treatment {labels[0]!r}, control {labels[1]!r}; other labels: set the parameters treatment and control"
+    named = f"treatment {labels[0]!r}, control {labels[1]!r}; for other labels set the parameters treatment and control"
     if unexpected and absent:
         near = "".join(suggestion(label, labels) for label in unexpected)
-        shown = ", ".join(repr(label) for label in found)
-        findings.add("arm-label", "adsl", "TRT01P", value=f"labels found: {shown}", allowed=named + near)
+        findings.add("arm-label", "adsl", "TRT01P", value=", ".join(found), allowed=named + near)
         for name in ("TRT01P", "TRT01A"):
             adsl.bad[name] = adsl.is_bad(name) | ~adsl.missing(name)
             adsl.text[name] = typed.Text.blank(len(adsl))
@@ -256,17 +256,11 @@ def _check_derived(table: TypedTable, name: str, value: Floats, findings: Findin
     with np.errstate(invalid="ignore"):
         apart = np.abs(given - value) > 1e-9 * np.maximum(1, np.abs(value))
     differs = ~np.isnan(given) & (apart | np.isnan(value))
-    rounding = 0.5 * 10.0 ** -typed.decimals(table.raw[name].filter(_arrow(differs)))
+    rounding = 0.5 * 10.0 ** -typed.decimals(table.raw[name].filter(pa.array(differs)))
     near = np.abs(given[differs] - value[differs]) <= rounding * (1 + 1e-6)
     differs[differs] = ~near
     derived = ["missing" if np.isnan(v) else f"{v:.10g}" for v in value[differs]]
     table.report(findings, "derived-differs", name, differs, [f"{v} is derived and used" for v in derived], "warning")
-
-
-def _arrow(mask: Mask) -> object:
-    import pyarrow as pa
-
-    return pa.array(mask)
 
 
 # Rules across tables.
@@ -275,13 +269,13 @@ def _arrow(mask: Mask) -> object:
 def _check_across(tables: Tables, settings: Settings, findings: Findings) -> None:
     adsl = tables["adsl"]
     known = "USUBJID" in adsl.raw
-    place = {v: i for i, v in enumerate(adsl.text["USUBJID"].values)}
+    ids = adsl.text["USUBJID"].values
     # The first row of each id; a repeated one is reported as a duplicate key.
-    row = np.full(len(place) + 1, -1, dtype=np.int32)
+    row = np.full(len(ids) + 1, -1, dtype=np.int32)
     codes = adsl.text["USUBJID"].codes
     row[codes[codes >= 0][::-1]] = np.flatnonzero(codes >= 0)[::-1]
     for name, table in tables.items():
-        table.subject = row[table.codes("USUBJID", place)]
+        table.subject = row[table.codes("USUBJID", ids)]
         if name != "adsl" and known:
             unknown = (table.subject < 0) & ~table.missing("USUBJID")
             table.report(findings, "unknown-subject", "USUBJID", unknown, "a USUBJID of adsl")

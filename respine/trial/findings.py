@@ -64,15 +64,16 @@ RULES = {
 """Every rule a finding can name, and what it says."""
 
 _SHOWN_LENGTH = 60
+_ALLOWED_LENGTH = 500
 _FIRST_SHOWN = 3
 # inert.visible keeps these two, which end a line in some programs.
 _LINE_SEPARATORS = {0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
-def show(value: object) -> str:
+def show(value: object, length: int = _SHOWN_LENGTH) -> str:
     """A value as a report may print it: shortened, control and bidirectional characters escaped."""
     # Cut first: escaping 10 kB of text that will not be shown is waste.
-    return visible(str(value)[: 2 * _SHOWN_LENGTH].translate(_LINE_SEPARATORS), _SHOWN_LENGTH)
+    return visible(str(value)[: 2 * length].translate(_LINE_SEPARATORS), length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +170,17 @@ class Findings:
         rows = [None if row is None else int(row) for row in rows]
         if not rows:
             return
-        allowed = [allowed] * len(rows) if isinstance(allowed, str) else list(allowed)
-        batch = _Batch(severity, table, show(column), rule, rows, _shown(subjects), _shown(values), allowed)
+        allowed = [allowed] * len(rows) if isinstance(allowed, str) else allowed
+        batch = _Batch(
+            severity=severity,
+            table=table,
+            column=show(column),
+            rule=rule,
+            rows=rows,
+            subjects=_shown(subjects),
+            values=_shown(values),
+            allowed=_shown(allowed, _ALLOWED_LENGTH),
+        )
         self._batches.append(batch)
 
     def report(self, trial: Trial | None, source: str) -> CheckReport:
@@ -185,12 +195,12 @@ class Findings:
         return any(b.severity == "error" for b in self._batches)
 
 
-def _shown(values: Iterable[object]) -> list[str]:
+def _shown(values: Iterable[object], length: int = _SHOWN_LENGTH) -> list[str]:
     known: dict[object, str] = {}
     result = []
     for value in values:
         if value not in known:
-            known[value] = "" if value is None else show(value)
+            known[value] = "" if value is None else show(value, length)
         result.append(known[value])
     return result
 

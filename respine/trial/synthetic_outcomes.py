@@ -8,6 +8,7 @@ VAS *observed*: missing at random.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -42,6 +43,11 @@ def choose(rng: np.random.Generator, weights: dict[Any, float], size: int) -> ND
     keys = np.array(list(weights))
     chosen: NDArray[Any] = keys[np.searchsorted(cumulative, rng.random(size) * cumulative[-1], side="right")]
     return chosen
+
+
+def between(rng: np.random.Generator, limits: Sequence[int], size: int | tuple[int, ...]) -> Ints:
+    """Draw whole numbers evenly between two limits, both included."""
+    return rng.integers(limits[0], limits[1], size, endpoint=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +281,7 @@ def _follow(spec: SimulationSpec, rng: np.random.Generator, course: _Course, tre
         odi=np.full((n, len(VISITS)), np.nan),
         day=np.full((n, len(VISITS)), np.nan),
         rescue_day=np.full(n, np.nan),
-        end_day=np.where(treated, scheduled[:, -1], rng.integers(1, 22, n)),
+        end_day=np.where(treated, scheduled[:, -1], between(rng, assumed("design.not_treated_until"), n)),
         left=~treated,
         last_vas=course.vas_baseline.copy(),
     )
@@ -303,7 +309,7 @@ def _visit_days(rng: np.random.Generator, n: int) -> Ints:
     jitter = np.clip(jitter, -_WINDOW, _WINDOW)
     late = rng.random((n, len(VISITS))) < assumed("visits.outside_window")
     late[:, 0] = False
-    jitter = np.where(late, _WINDOW + rng.integers(1, 9, (n, len(VISITS))), jitter)
+    jitter = np.where(late, _WINDOW + between(rng, assumed("visits.late"), (n, len(VISITS))), jitter)
     return _NOMINAL + jitter.astype(np.int64)
 
 
@@ -348,5 +354,5 @@ def _imaging(spec: SimulationSpec, rng: np.random.Generator, treatment: Bools, a
         + sd["within"] * rng.standard_normal((n, len(T2_VISITS)))
     )
     taken = rng.random(t2.shape) >= assumed("missing.imaging") * spec.gaps / assumed("missing.gaps")
-    taken[:, 0] |= rng.random(n) < 0.5  # images at baseline decide on eligibility and are repeated if unreadable
+    taken[:, 0] |= rng.random(n) < assumed("missing.imaging_repeated")
     return np.where(taken & attended[:, _T2_INDEX], np.round(np.clip(t2, 5, 400), 1), np.nan), grade

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from respine.trial.contract import PARAMETERS, parameters_of
+from respine.trial.contract import PARAMETERS, nominal_day, parameters_of
 from respine.trial.synthetic_outcomes import (
     T2_VISITS,
     Bools,
     Floats,
     Ints,
     Outcomes,
+    between,
     choose,
     own_sd,
     stream,
@@ -64,7 +65,7 @@ def screen_people(spec: SimulationSpec, outcomes: Outcomes, seed: int) -> tuple[
     failures = _screen_failures(spec, outcomes, stream(seed, "screening"))
     ids, order = _subject_ids(spec, outcomes.centre, failures)
     randomised = _randomisation_days(rng, n)
-    lag = _between(rng, assumed("design.injection_lag"), n)
+    lag = between(rng, assumed("design.injection_lag"), n)
     injected = np.busday_offset(randomised, lag)
     start = np.where(outcomes.treated, injected, randomised)
     female = rng.random(n) < assumed("baseline.female")
@@ -115,18 +116,22 @@ def _screen_failures(spec: SimulationSpec, outcomes: Outcomes, rng: np.random.Ge
     reasons = np.concatenate([reasons, choose(rng, assumed("screening.other_reasons"), other).astype(object)])
     reasons = rng.permutation(reasons)
     age = np.rint(_truncated(rng, assumed("baseline.age"), (low, high), total))
-    age = np.where(reasons == "Age outside 18-60", high + rng.integers(1, 7, total), age)
-    outside = np.where(rng.random(total) < 0.5, grades[0] - 1, grades[1] + 1)
+    age = np.where(_named(reasons, "Age"), high + between(rng, assumed("screening.age_over"), total), age)
+    outside = np.where(rng.random(total) < assumed("screening.grade_too_low"), grades[0] - 1, grades[1] + 1)
     frame = pd.DataFrame(
         {
             "AGE": age.astype(np.int64),
             "SEX": np.where(rng.random(total) < assumed("baseline.female"), "F", "M"),
-            "PFIRRBL": pd.array(np.where(reasons == "Pfirrmann grade outside 4-7", outside, np.nan), dtype="Int64"),
+            "PFIRRBL": pd.array(np.where(_named(reasons, "Pfirrmann"), outside, np.nan), dtype="Int64"),
             "RANDFL": "N",
             "SCRFREAS": reasons,
         }
     )
     return _Failures(centre, rng.integers(0, outcomes.treatment.size + 1, total), frame)
+
+
+def _named(reasons: NDArray[Any], beginning: str) -> Bools:
+    return np.array([reason.startswith(beginning) for reason in reasons], dtype=bool)
 
 
 def _site_ids(spec: SimulationSpec) -> NDArray[Any]:
@@ -144,10 +149,6 @@ def _subject_ids(spec: SimulationSpec, centre: Ints, failures: _Failures) -> tup
     site = _site_ids(spec)[centre]
     ids = np.array([f"{spec.studyid}-{s}-{k:0{width}d}" for s, k in zip(site, number, strict=True)], dtype=object)
     return ids, np.lexsort((number, site.astype(str)))
-
-
-def _between(rng: np.random.Generator, limits: Sequence[int], size: int) -> Ints:
-    return rng.integers(limits[0], limits[1], size, endpoint=True)
 
 
 def _randomisation_days(rng: np.random.Generator, n: int) -> NDArray[np.datetime64]:
@@ -178,11 +179,13 @@ def _characteristics(rng: np.random.Generator, female: Bools, outcomes: Outcomes
     n = female.size
     size = assumed("baseline.height")
     mean, sd = (np.where(female, size["F"][i], size["M"][i]) for i in (0, 1))
-    height = np.rint(mean + sd * np.clip(rng.standard_normal(n), -3, 3))
-    bmi = _truncated(rng, assumed("baseline.bmi"), (18, 35), n)
+    limit = assumed("baseline.height_limit")
+    height = np.rint(mean + sd * np.clip(rng.standard_normal(n), -limit, limit))
+    bmi = _truncated(rng, assumed("baseline.bmi"), assumed("baseline.bmi_limits"), n)
     median, spread = assumed("baseline.pain_duration")
     shortest = assumed("eligibility.duration")
-    duration = np.rint(median * np.exp(spread * _truncated(rng, (0, 1), (np.log(shortest / median) / spread, 2.2), n)))
+    limits = (np.log(shortest / median) / spread, assumed("baseline.pain_duration_limit"))
+    duration = np.rint(median * np.exp(spread * _truncated(rng, (0, 1), limits, n)))
     return {
         "AGE": np.rint(_truncated(rng, assumed("baseline.age"), assumed("eligibility.age"), n)).astype(np.int64),
         "SEX": np.where(female, "F", "M").astype(object),
@@ -198,7 +201,7 @@ def _characteristics(rng: np.random.Generator, female: Bools, outcomes: Outcomes
 
 
 def _per_protocol(rng: np.random.Generator, outcomes: Outcomes) -> NDArray[Any]:
-    rescued = outcomes.rescue_day <= 366
+    rescued = outcomes.rescue_day <= nominal_day(12)
     deviates = rng.random(rescued.size) < assumed("design.other_deviation")
     return np.where(outcomes.treated & ~rescued & ~deviates, "Y", "N").astype(object)
 
@@ -304,7 +307,7 @@ def imaging(outcomes: Outcomes, people: People, seed: int) -> pd.DataFrame:
     index = [VISITS.index(month) for month in T2_VISITS]
     attended = ~np.isnan(outcomes.day[:, index])
     day = _assessment_days(outcomes, people)[:, index]
-    day[:, 0] = np.where(day[:, 0] < 0, day[:, 0] - rng.integers(0, 15, n), day[:, 0])
+    day[:, 0] = np.where(day[:, 0] < 0, day[:, 0] - between(rng, assumed("visits.imaging_before"), n), day[:, 0])
     values = np.stack([outcomes.t2, grade], axis=1)
     return _long(people, ("T2", "PFIRR"), T2_VISITS, values, np.repeat(attended[:, None, :], 2, axis=1), day)
 
@@ -358,7 +361,8 @@ def adverse_events(outcomes: Outcomes, people: People, seed: int) -> pd.DataFram
     leaving = np.arange(subject.size + leavers.size) >= subject.size
     subject = np.concatenate([subject, leavers])
     term = np.concatenate([term, np.full(leavers.size, back_pain)])
-    day = np.concatenate([day, np.maximum(1, outcomes.end_day[leavers] - rng.integers(1, 15, leavers.size))])
+    warning = between(rng, assumed("ae.leaving_days"), leavers.size)
+    day = np.concatenate([day, np.maximum(1, outcomes.end_day[leavers] - warning)])
     table = _event_details(rng, term, day, outcomes.end_day[subject], leaving)
     return _numbered(people, subject, table, "AESEQ")
 
@@ -386,9 +390,9 @@ def _event_days(rng: np.random.Generator, outcomes: Outcomes, people: People) ->
         if kind == "later":
             day = 1 + np.floor(chance * end[subject]).astype(np.int64)
         elif kind == "after":
-            day = 1 + np.floor(chance * np.minimum(3, end[subject])).astype(np.int64)
+            day = 1 + np.floor(chance * np.minimum(assumed("ae.procedural_days"), end[subject])).astype(np.int64)
         else:
-            day = -1 - np.floor(chance * 14).astype(np.int64)
+            day = -1 - np.floor(chance * assumed("ae.before_days")).astype(np.int64)
         found.append((subject, term, day))
     subject, term, day = (np.concatenate(parts) for parts in zip(*found, strict=True))
     earliest = np.array([event.get("from", "1970-01-01") for event in terms], dtype="datetime64[D]")
@@ -405,7 +409,7 @@ def _event_details(rng: np.random.Generator, term: Ints, day: Ints, end: Ints, l
     severity[leaving] = "SEVERE"
     relation = np.where(related, choose(rng, assumed("ae.related"), n), choose(rng, assumed("ae.unrelated"), n))
     median = np.array([e["days"] for e in terms], dtype=float)[term]
-    duration = np.rint(median * np.exp(0.6 * rng.standard_normal(n))).astype(np.int64)
+    duration = np.rint(median * np.exp(assumed("ae.duration_sd") * rng.standard_normal(n))).astype(np.int64)
     stop = day + duration
     stop = np.where((day < 0) & (stop >= 0), stop + 1, stop)  # there is no day 0
     ongoing = stop > np.maximum(end, day)
@@ -438,9 +442,9 @@ def concomitant(outcomes: Outcomes, people: People, seed: int) -> pd.DataFrame:
     for category, treatments in assumed("concomitant.treatments").items():
         for name, rate in treatments.items():
             subject = np.flatnonzero(rng.random(people.usubjid.size) < rate / 100)
-            first = rng.integers(-200, 400, subject.size)
+            first = between(rng, assumed("concomitant.started"), subject.size)
             first = np.where(first == 0, 1, np.minimum(first, np.maximum(outcomes.end_day[subject], 1)))
-            last = first + rng.integers(10, 400, subject.size)
+            last = first + between(rng, assumed("concomitant.days"), subject.size)
             parts.append(_treatments(subject, name, category, first, last, outcomes.end_day[subject]))
     table = pd.concat(parts, ignore_index=True)
     subject = table.pop("subject").to_numpy(dtype=np.int64)
@@ -472,7 +476,7 @@ def _rescues(rng: np.random.Generator, outcomes: Outcomes, people: People) -> pd
     allowed = {pair: weight for pair, weight in options.items() if pair[0] != "OPIOID"}
     drawn, other = _choose_pairs(rng, options, subject.size), _choose_pairs(rng, allowed, subject.size)
     pair = np.where(people.opioid[subject][:, None], other, drawn)
-    length = np.where(pair[:, 0] == "OPIOID", rng.integers(14, 300, subject.size), 0)
+    length = np.where(pair[:, 0] == "OPIOID", between(rng, assumed("rescue.opioid_days"), subject.size), 0)
     return _treatments(subject, pair[:, 1], pair[:, 0], first, first + length, outcomes.end_day[subject])
 
 
@@ -485,9 +489,9 @@ def _choose_pairs(rng: np.random.Generator, weights: dict[tuple[str, str], float
 
 def _opioids_at_baseline(rng: np.random.Generator, outcomes: Outcomes, people: People) -> pd.DataFrame:
     subject = np.flatnonzero(people.opioid)
-    first = -rng.integers(14, 400, subject.size)
+    first = between(rng, assumed("opioid.started"), subject.size)
     name = choose(rng, assumed("rescue.treatments")["OPIOID"], subject.size)
-    last = first + rng.integers(400, 1200, subject.size)
+    last = first + between(rng, assumed("opioid.days"), subject.size)
     return _treatments(subject, name, "OPIOID", first, last, outcomes.end_day[subject])
 
 

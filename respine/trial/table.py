@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
 from respine.trial import contract, typed
@@ -93,11 +94,11 @@ class TypedTable:
         """Cells that broke a rule of their own column."""
         return self.bad.get(name, np.zeros(len(self), dtype=bool))
 
-    def codes(self, name: str, order: Iterable[str]) -> Positions:
+    def codes(self, name: str, order: Sequence[str]) -> Positions:
         """A text column as positions in ``order``; -1 where missing or not in it."""
-        place = {value: i for i, value in enumerate(order)}
-        lookup = np.array([*(place.get(v, -1) for v in self.text[name].values), -1], dtype=np.int32)
-        return lookup[self.text[name].codes]
+        text = self.text[name]
+        place = pd.Index(list(order)).get_indexer(pd.Index(text.values))
+        return np.append(place, -1).astype(np.int32)[text.codes]
 
     def reject(
         self, findings: Findings, rule: str, name: str, where: Mask, allowed: str, codes: tuple[str, ...] = ()
@@ -154,7 +155,7 @@ class TypedTable:
                 total.update(b"empty")
             elif column.name in self.text:
                 text = self.text[column.name]
-                total.update("".join(f"{len(v.encode())}:{v}" for v in text.values).encode())
+                total.update(" ".join(map(str, map(len, text.values))).encode() + "".join(text.values).encode())
                 total.update(text.codes.astype("<i4").tobytes())
             elif column.name in self.dates:
                 total.update(self.dates[column.name].astype("<i8").tobytes())
@@ -171,7 +172,7 @@ class TypedTable:
             name = column.name
             if name in self.text:
                 columns[name] = self.text[name].to_numpy()
-            else:
+            elif name in self.dates or name in self.numbers:
                 columns[name] = self.dates[name] if name in self.dates else self.numbers[name]
             if column.type == "integer" and not column.may_be_blank:
                 columns[name] = columns[name].astype(np.int64)
@@ -189,6 +190,8 @@ def _type_column(table: TypedTable, column: contract.Column, findings: Findings)
     """Convert one column and report every cell that breaks a rule of the column alone."""
     name = column.name
     raw = table.raw.get(name)
+    if raw is None and column.derived:
+        return
     if raw is None and column.need == "required":
         findings.add("missing-column", table.spec.name, name, allowed=f"a column {name}: {column.label.lower()}")
         # Its cells are not reported one by one.

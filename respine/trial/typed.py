@@ -74,7 +74,7 @@ def encode(column: pa.ChunkedArray) -> tuple[Codes, list[object]]:
 def text(column: pa.ChunkedArray) -> Text:
     """Cells as trimmed text."""
     codes, cells = encode(column)
-    trimmed = ["" if cell is None or cell != cell else cell_text(cell).strip() for cell in cells]
+    trimmed = [cell.strip() if isinstance(cell, str) else _trimmed(cell) for cell in cells]
     # Formats may list values that no row holds.
     used = np.zeros(len(cells) + 1, dtype=bool)
     used[codes] = True
@@ -83,6 +83,11 @@ def text(column: pa.ChunkedArray) -> Text:
     place = {value: i for i, value in enumerate(values)}
     target = np.array([*(place.get(value, -1) for value in trimmed), -1], dtype=np.int32)
     return Text(target[codes], values)
+
+
+def _trimmed(cell: object) -> str:
+    """A cell as trimmed text, empty where missing (None or NaN)."""
+    return "" if cell is None or cell != cell else cell_text(cell).strip()
 
 
 def numbers(column: pa.ChunkedArray) -> tuple[Floats, Mask]:
@@ -134,7 +139,7 @@ def dates(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.datetime64], Mask]:
     days = np.full(len(cells) + 1, np.datetime64("NaT"), dtype="datetime64[s]")
     bad = np.zeros(len(cells) + 1, dtype=bool)
     for i, cell in enumerate(cells):
-        written = "" if cell is None or cell != cell else cell_text(cell).strip()
+        written = _trimmed(cell)
         day = _iso_day(written)
         bad[i] = bool(written) and day is None
         if day is not None:

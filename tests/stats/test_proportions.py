@@ -31,7 +31,7 @@ TOLERANCE = R["tolerance"]
 TWO = pytest.mark.parametrize("answer", R["two"], ids=lambda a: "{}of{}-{}of{}".format(*a["counts"]))
 
 arm = st.integers(1, 40).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
-property_test = settings(deadline=None, derandomize=True, max_examples=40)
+property_test = settings(deadline=None, derandomize=True, max_examples=20)
 
 
 def near(value, tolerance=TOLERANCE):
@@ -111,18 +111,20 @@ def test_wald_odds_ratio_equals_r(answer):
         assert [estimate.value, estimate.lower, estimate.upper] == near(answer["odds_wald"])
 
 
-@TWO
-@pytest.mark.parametrize("test", TESTS)
+@pytest.mark.parametrize(
+    ("answer", "test"),
+    # R's loop over all tables was not run for the largest table.
+    [(a, t) for a in R["two"] for t in TESTS if t != "boschloo" or sum(a["counts"][1::2]) < 300],
+    ids=lambda v: v if isinstance(v, str) else "{}of{}-{}of{}".format(*v["counts"]),
+)
 def test_p_value_equals_r(answer, test):
-    if test == "boschloo" and sum(answer["counts"][1::2]) > 300:
-        return  # R's own loop over all tables was not run for the large table
     estimate = compare_proportions(*answer["counts"], test=test)
     expected = answer["p"][test]
     if expected is None:
         assert not estimate.estimable
     else:
         # Boschloo's supremum is searched for by both programs.
-        assert estimate.p == near(expected, 1e-5 if test == "boschloo" else TOLERANCE)
+        assert estimate.p == near(expected, 1e-6 if test == "boschloo" else TOLERANCE)
         assert estimate.method == TESTS[test]
 
 

@@ -1,0 +1,164 @@
+"""Both co-primary endpoints together: the summary panel, the decision table and the conclusions."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from respine.analyses.discussion import ENDPOINTS, PROCEDURES
+from respine.analyses.study import Arms, Study
+from respine.display import wording
+from respine.display.numbers import format_p, format_result
+from respine.display.outputs import Figure, Row, Table, figure
+from respine.display.style import GREY, INK, canvas
+from respine.display.tables import EMPTY, footnotes
+from respine.results import Result, Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+NAMES = {"response": "Response", "structure": "Disc T2"}
+UNITS = {"response": ("percentage points", 100.0), "structure": ("ms", 1.0)}
+PROCEDURE_NAMES = {"both": "Both must succeed", "holm": "Holm", "sequence": "Fixed sequence"}
+
+
+def summary_figure(results: Results, study: Study) -> Figure:
+    """The two co-primary differences with their intervals, their lines of no difference one under the other."""
+    drawing, axes = canvas(1.9, rows=2)
+    rows = [results[f"discussion.{name}"] for name in ENDPOINTS]
+    for ax, name, result in zip(axes, ENDPOINTS, rows, strict=True):
+        unit, scale = UNITS[name]
+        _interval(ax, result, scale)
+        ax.set_yticks([0], [f"{NAMES[name]}, {unit}"])
+        ax.annotate(
+            f"{format_result(result, 'number')} ({format_result(result, 'ci')})" if result.estimable else result.note,
+            (1.02, 0), xycoords=("axes fraction", "data"), va="center", fontsize=8.5, annotation_clip=False,
+        )  # fmt: skip
+    arms = study.arms
+    for text, x, align in ((f"← favours {arms.control}", -4, "right"), (f"favours {arms.treatment} →", 4, "left")):
+        axes[0].annotate(
+            text, (0, 1), xycoords=("data", "axes fraction"), xytext=(x, 2), textcoords="offset points", ha=align,
+            va="bottom", fontsize=8, color=GREY, annotation_clip=False,
+        )  # fmt: skip
+    data = pd.DataFrame(
+        [
+            {
+                "endpoint": NAMES[n],
+                "unit": UNITS[n][0],
+                "difference": r.value * s,
+                "lower": r.lower * s,
+                "upper": r.upper * s,
+            }
+            for n, r in zip(ENDPOINTS, rows, strict=True)
+            for s in [UNITS[n][1]]
+        ]
+    )
+    return figure(
+        drawing,
+        label="fig-summary",
+        caption=(
+            f"Both co-primary endpoints at month {study.parameters.primary_month:g}: treatment differences "
+            f"({arms.treatment} − {arms.control}) with confidence intervals; response in {rows[0].n_treatment} and "
+            f"{rows[0].n_control}, T2 in {rows[1].n_treatment} and {rows[1].n_control} participants."
+        ),
+        alt="; ".join(
+            f"{NAMES[n]}: difference {format_result(r, 'full')}" for n, r in zip(ENDPOINTS, rows, strict=True)
+        ),
+        data=data,
+        results=[r.id for r in rows],
+    )
+
+
+def _interval(ax: Axes, result: Result, scale: float) -> None:
+    limits = [abs(v) * scale for v in (result.value, result.lower, result.upper) if not math.isnan(v)]
+    reach = 1.15 * max(limits, default=1.0) or 1.0
+    # The same reach on both sides puts the lines of no difference one under the other.
+    ax.set_xlim(-reach, reach)
+    ax.set_ylim(-0.6, 0.6)
+    ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    if result.estimable:
+        ax.plot([result.lower * scale, result.upper * scale], [0, 0], color=INK, linewidth=1.1, solid_capstyle="butt")
+        ax.plot([result.value * scale], [0], marker="D", color=INK, markersize=6)
+
+
+def decision_table(results: Results, arms: Arms, alpha: float) -> Table:
+    """P-values of both endpoints, raw and under each procedure, with the decision."""
+    ids = [f"discussion.{name}" for name in ENDPOINTS]
+    rows = [Row("Unadjusted", (*(_p(results[id]) for id in ids), EMPTY))]
+    for slug in PROCEDURES:
+        adjusted = [results[f"discussion.{slug}.{name}"] for name in ENDPOINTS]
+        ids += [r.id for r in adjusted]
+        reached = [NAMES[n] for n, r in zip(ENDPOINTS, adjusted, strict=True) if r.p <= alpha]
+        rows.append(
+            Row(PROCEDURE_NAMES[slug], (*(_p(r) for r in adjusted), wording.listed(reached) if reached else "none"))
+        )
+    return Table(
+        label="tbl-decision",
+        caption="P-values of the co-primary endpoints, unadjusted and under each multiple test procedure.",
+        columns=("Procedure", *(NAMES[name] for name in ENDPOINTS), "Endpoints reached"),
+        rows=tuple(rows),
+        text_columns=frozenset({3}),
+        notes=(
+            f"An endpoint is reached where its adjusted p-value is at most {alpha:g} and the difference favours "
+            f"{arms.treatment}; a difference in favour of {arms.control} enters the procedures with p = 1. The plan "
+            "asks that both succeed; the other procedures stand beside.",
+            *footnotes(results[id] for id in ids),
+        ),
+        results=tuple(ids),
+    )
+
+
+def _p(result: Result) -> str:
+    return EMPTY if math.isnan(result.p) else format_p(result.p)
+
+
+def sentences(results: Results, study: Study) -> Results:
+    """The conclusion of the trial, and what its intervals exclude."""
+    said = Results()
+    alpha, treatment = study.parameters.alpha, wording.literal(study.arms.treatment)
+    month = study.parameters.primary_month
+    rows = {name: results[f"discussion.{name}"] for name in ENDPOINTS}
+    reached = [n for n in ENDPOINTS if wording.succeeded(rows[n], alpha, higher_is_better=True)]
+    unknown = [n for n in ENDPOINTS if not rows[n].estimable]
+    words = {"response": "response", "structure": "the change in disc T2"}
+    if len(reached) == len(ENDPOINTS):
+        conclusion = (
+            f"One injection of {treatment} was superior to {wording.literal(study.arms.control)} on both co-primary "
+            f"endpoints at month {month:g}: the trial reached its primary objective."
+        )
+    elif unknown:
+        conclusion = (
+            f"The trial cannot be judged on both co-primary endpoints: "
+            f"{wording.listed([words[n] for n in unknown])} could not be compared at month {month:g}."
+        )
+    elif reached:
+        other = next(n for n in ENDPOINTS if n not in reached)
+        conclusion = (
+            f"At month {month:g} {treatment} was superior on {words[reached[0]]} but not on {words[other]}: since "
+            "both had to succeed, the trial did not reach its primary objective."
+        )
+    else:
+        conclusion = (
+            f"One injection of {treatment} was not shown to be superior to {wording.literal(study.arms.control)} on "
+            f"either co-primary endpoint at month {month:g}: the trial did not reach its primary objective."
+        )
+    said.state("discussion.conclusion", conclusion)
+    said.state("discussion.key", conclusion)
+    said.state(
+        "discussion.excluded", wording.excluded(rows["response"], "difference in response", higher_is_better=True)
+    )
+    decisions = {
+        slug: tuple(results[f"discussion.{slug}.{name}"].p <= alpha for name in ENDPOINTS) for slug in PROCEDURES
+    }
+    same = len({all(d) for d in decisions.values()}) == 1
+    said.state(
+        "discussion.procedures",
+        "All procedures agree on whether both endpoints were reached."
+        if same
+        else "The procedures disagree on whether both endpoints were reached.",
+    )
+    return said
