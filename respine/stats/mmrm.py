@@ -319,10 +319,9 @@ def prepare_by_visit(
     rows = data[used]
     codes, present = pd.factorize(rows[visit].to_numpy(), sort=True)
     own = np.column_stack([arm_indicators(rows[arm]), *(rows[name].to_numpy(dtype=float) for name in own_names)])
+    observed = zip(*(np.bincount(codes, column) for column in own[:, :2].T), strict=True)
     counts = {
-        (v, a): int(n)
-        for a, column in zip(ARMS, own.T, strict=False)
-        for v, n in zip(present, np.bincount(codes, column))
+        (v, a): int(n) for v, pair in zip(present, observed, strict=True) for a, n in zip(ARMS, pair, strict=True)
     }
     left_out = _saturated_visits(present, codes, rows[outcome].to_numpy(dtype=float), own)
     if left_out:

@@ -43,6 +43,7 @@ Method = Literal["REML", "ML"]
 
 _MAX_ITERATIONS = 100
 _DECREMENT = 1e-16  # predicted fall of -2 log L at which the optimum is reached
+_SHRINKAGE = 0.9  # of the moments' correlations, where the iterations start: closer to positive definite
 _SINGULAR = 1e-8  # distance to the boundary below which there is no interior optimum; residuals have unit variance
 
 
@@ -278,7 +279,7 @@ def maximise(design: Design, data: Outcome, name: CovarianceName, method: Method
     reason = unidentified(cov.first, design.together > 0, [str(v) for v in design.visits])
     if reason:
         raise NoInteriorOptimumError(reason)
-    near = start(name, data.moments)
+    near = start(name, _SHRINKAGE * data.moments + (1 - _SHRINKAGE) * np.diag(np.diag(data.moments)))
     if (nearer := covariance(name, near, m)) is not None:
         theta, cov = near, nearer
     state = evaluate(design, data, cov.sigma, method)

@@ -207,7 +207,8 @@ def _check_arm_labels(adsl: TypedTable, settings: Settings, findings: Findings) 
 def _check_adsl(adsl: TypedTable, settings: Settings, findings: Findings) -> None:
     studies = adsl.text["STUDYID"]
     if len(studies.values) > 1:
-        other = int((studies.codes > 0).argmax())
+        given = np.flatnonzero(studies.codes >= 0)
+        other = int(given[studies.codes[given] != studies.codes[given[0]]][0])
         findings.add(
             "one-study", "adsl", "STUDYID", value=", ".join(studies.values), allowed="one STUDYID in every row",
             row=int(adsl.rows[other]), subject=adsl.written("USUBJID", np.arange(len(adsl)) == other)[0],
@@ -305,11 +306,12 @@ def _check_visits(table: TypedTable, randomised: Mask, settings: Settings, findi
         for i, month in enumerate(months):
             allowed = f"day {nominal[i] - width[i]:g} to {nominal[i] + width[i]:g} (month {month})"
             table.report(findings, "visit-window", "ADY", away & (table.visit == i), allowed, "warning")
-    if any(name in table.raw for name in ("BASE", "CHG", "PCHG")):
-        for name, value in deriving.changes(table).items():
-            # Inputs may or may not say 'no change' at baseline itself.
-            here = value if name == "BASE" else np.where(table.visit == 0, table.numbers[name], value)
-            _check_derived(table, name, here, findings)
+    given = [column.name for column in table.spec.columns if column.derived and column.name in table.raw]
+    derived = deriving.changes(table) if given else {}
+    for name in given:
+        # Inputs may or may not say 'no change' at baseline itself.
+        at_baseline = (table.visit == 0) & (name != "BASE")
+        _check_derived(table, name, np.where(at_baseline, table.numbers[name], derived[name]), findings)
 
 
 def _check_baseline(adqs: TypedTable, adsl: TypedTable, randomised: Mask, findings: Findings) -> None:

@@ -206,7 +206,11 @@ WARNINGS: list[tuple[str, Any, Where]] = [
     ("adqs", put(2, AVAL="40"), ("adqs", 2, "AVAL", "protocol")),
     ("adqs", put(3, ADY="60"), ("adqs", 3, "ADY", "visit-window")),
     ("adsl", put(3, EOSDY=""), ("adsl", 3, "EOSDY", "end-of-study")),
-    ("adsl", put(LAST, TRT01A="Sham", TRTSDT="2021-05-05"), ("adsl", LAST, "TRT01A", "treated-not-randomised")),
+    (
+        "adsl",
+        put(LAST, TRT01A="Sham", TRTSDT="2021-05-05", EOSDY="9"),
+        ("adsl", LAST, "TRT01A", "treated-not-randomised"),
+    ),
     ("adsl", put(3, BMIBL="20.0"), ("adsl", 3, "BMIBL", "derived-differs")),
     ("adqs", put(3, BASE="12"), ("adqs", 3, "BASE", "derived-differs")),
     ("adqs", put(3, CHG="-90"), ("adqs", 3, "CHG", "derived-differs")),
@@ -257,7 +261,10 @@ def test_accepted_in_silence(tmp_path: Path, table: str, change: Any) -> None:
 
 @pytest.mark.parametrize(
     "cell",
-    ["NA", "NaN", "nan", "NULL", ".", "inf", "-Infinity", "1e999", "24,5", "1 000", "1,000", "0x1F", "١٢", "１２", "1_0", "--1", "1e", "<5", "5%"],
+    [
+        "NA", "NaN", "nan", "NULL", ".", "inf", "-Infinity", "1e999", "24,5", "1 000", "1,000", "0x1F", "١٢", "１２",
+        "1_0", "--1", "1e", "<5", "5%",
+    ],
 )  # fmt: skip
 def test_not_a_number(tmp_path: Path, cell: str) -> None:
     report = check_with(tmp_path, adqs=put(3, AVAL=cell))

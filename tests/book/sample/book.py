@@ -15,8 +15,10 @@ from respine.results import Estimate, Results, not_estimable
 HERE = Path(__file__).parent
 HOSTILE = '<script>alert("x")</script> #set page(fill: red) $x$ *b* _i_ `c` [l](http://x.y) {a} \\ @tbl-baseline'
 
-CONFIG = (HERE.parents[2] / "_config.yml").read_text(encoding="utf-8").replace(
-    "respine_subtitle:", "respine_published: published.csv\n    respine_subtitle:"
+CONFIG = (
+    (HERE.parents[2] / "_config.yml")
+    .read_text(encoding="utf-8")
+    .replace("respine_subtitle:", "respine_published: published.csv\n    respine_subtitle:")
 )
 TOC = (HERE / "_toc.yml").read_text(encoding="utf-8")
 
@@ -33,7 +35,9 @@ def study(treatment: str = "BM-MSC", synthetic: bool = True, **parameters: Any) 
 def results(treatment: str = "BM-MSC", responders: int = 37) -> Results:
     rows = Results()
     for arm, count, n in (("treatment", responders, 50), ("control", 34, 49)):
-        rate = Estimate(statistic="proportion", value=count / n, n=n, unit="proportion", lower=0.59, upper=0.84, level=0.95)
+        rate = Estimate(
+            statistic="proportion", value=count / n, n=n, unit="proportion", lower=0.59, upper=0.84, level=0.95
+        )
         rows.add(f"response.rate.{arm}", rate, arm=arm, set="ITT")
     difference = Estimate(
         statistic="risk difference", value=responders / 50 - 34 / 49, lower=-0.1322, upper=0.2221, level=0.95, p=0.7747,
@@ -120,7 +124,13 @@ def code(source: str, *outputs: Any, tags: tuple[str, ...] = ()) -> Any:
 
 
 def write_book(
-    folder: Path, *, treatment: str = "BM-MSC", synthetic: bool = True, responders: int = 37, extra: str = "", config: str = ""
+    folder: Path,
+    *,
+    treatment: str = "BM-MSC",
+    synthetic: bool = True,
+    responders: int = 37,
+    extra: str = "",
+    config: str = "",
 ) -> Path:
     """Write the sample book: front page, two executed chapters, methods and references."""
     (folder / "chapters").mkdir(parents=True, exist_ok=True)
@@ -130,7 +140,9 @@ def write_book(
     for name in ("index.md", "references.bib", "chapters/methods.md", "chapters/references.md", "published.csv"):
         (folder / name).write_text((HERE / name).read_text(encoding="utf-8"), encoding="utf-8")
     (folder / "index.md").open("a", encoding="utf-8").write(extra)
-    the_study = new_output("display_data", data={"text/plain": "Sample trial"}, metadata={"respine": study(treatment, synthetic)})
+    the_study = new_output(
+        "display_data", data={"text/plain": "Sample trial"}, metadata={"respine": study(treatment, synthetic)}
+    )
     rows = results(treatment, responders)
     recorded = new_output(
         "display_data",
@@ -147,7 +159,9 @@ def write_book(
         code("print('plain output')", new_output("stream", name="stdout", text="plain output\n")),
     )
     baseline = notebook(
-        new_markdown_cell("# Baseline\n\nBaseline characteristics are in {numref}`tbl-baseline` and {numref}`tbl-visits`."),
+        new_markdown_cell(
+            "# Baseline\n\nBaseline characteristics are in {numref}`tbl-baseline` and {numref}`tbl-visits`."
+        ),
         code("show(study)", the_study),
         code("show(table)", _bundle(*baseline_table(treatment).bundle())),
         code("show(wide)", _bundle(*wide_table().bundle())),

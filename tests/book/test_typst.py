@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import lxml.html
+import pikepdf
+import pypdf
+import pytest
+import typst
+from docutils import nodes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from respine.book.render import RenderReport
+from respine.book.tables import parse_table
+from respine.book.typst_math import typst_math
+from respine.book.typst_writer import Report, TypstWriter, UnknownNodeError, output_table, text
+from tests.book.sample.book import HOSTILE, baseline_table
+
+
+@pytest.fixture(scope="module")
+def pdf_pages(sample: RenderReport) -> list[str]:
+    assert sample.pdf is not None
+    return [page.extract_text() for page in pypdf.PdfReader(sample.pdf).pages]
+
+
+def words(content: str) -> str:
+    return re.sub(r"\s+", " ", content.replace("\xad", ""))
+
+
+def squeezed(content: str) -> str:
+    """Without blanks: line breaks and justification are the compiler's."""
+    return re.sub(r"[\s\u2007]+", "", content)
+
+
+def test_the_pdf_is_tagged_titled_and_in_english(sample: RenderReport) -> None:
+    assert sample.pdf is not None
+    with pikepdf.open(sample.pdf) as pdf:
+        assert pdf.Root.MarkInfo.Marked
+        assert "/StructTreeRoot" in pdf.Root
+        assert str(pdf.Root.Lang).startswith("en")
+        with pdf.open_metadata() as metadata:
+            assert metadata["pdfuaid:part"] == "1"
+            assert metadata["dc:title"] == "A sample report"
+        with pdf.open_outline() as outline:
+            assert [item.title for item in outline.root][-4:] == [
+                "Methods",
+                "Baseline",
+                "Response at month 12",
+                "References",
+            ]
+            assert not any("CreationDate" in key for key in pdf.docinfo)
+
+
+def test_only_the_chosen_fonts_are_embedded(sample: RenderReport) -> None:
+    assert sample.pdf is not None
+    names = set()
+    with pikepdf.open(sample.pdf) as pdf:
+        for page in pdf.pages:
+            for font in page.get("/Resources", {}).get("/Font", {}).values():
+                names.add(str(font.BaseFont).partition("+")[2])
+    families = {name.partition("-")[0] for name in names}
+    assert {"SourceSerifPro", "SourceSansPro"} <= families
+    assert families <= {"SourceSerifPro", "SourceSansPro", "NewCMMath", "DejaVuSansMono"}
+
+
+def test_every_number_of_the_page_stands_in_the_pdf(sample: RenderReport, pdf_pages: list[str]) -> None:
+    everything = squeezed("".join(pdf_pages))
+    assert sample.html is not None
+    for name in ("index", "chapters/baseline", "chapters/response", "chapters/methods"):
+        tree = lxml.html.parse(str(sample.html / f"{name}.html")).getroot()
+        article = tree.xpath("//article")[0]
+        for unwanted in article.xpath(".//details | .//svg | .//math | .//*[@class='headerlink']"):
+            unwanted.drop_tree()
+        numbers = re.findall(r"[−<>]?\d[\d,.]*\d|\d", article.text_content())
+        assert numbers
+        missing = [number for number in numbers if number not in everything]
+        assert not missing, f"{name}: {missing}"
+
+
+def test_captions_references_citations_and_notes_are_there(pdf_pages: list[str]) -> None:
+    everything = squeezed(" ".join(pdf_pages))
+    for phrase in (
+        "Table 1. Baseline characteristics by randomised arm", "Table 2. VAS by visit", "Figure 1. Responders at month 12",
+        "Baseline characteristics are in Table 1 and Table 2.", "SD, standard deviation; VAS, visual analogue scale.",
+        "The note’s text.", "Olli Miettinen", "Its definition.", "Summary", "Contents", "37 of 50 (74%)",
+    ):  # fmt: skip
+        assert squeezed(phrase) in everything, phrase
+
+
+def test_the_notice_stands_on_every_page_of_synthetic_data_only(sample: RenderReport, hostile: RenderReport) -> None:
+    for report, expected in ((sample, True), (hostile, False)):
+        assert report.pdf is not None
+        for page in pypdf.PdfReader(report.pdf).pages:
+            assert ("Synthetic data" in words(page.extract_text())) is expected
+
+
+def test_links_lead_to_places_in_the_report(sample: RenderReport) -> None:
+    assert sample.pdf is not None
+    reader = pypdf.PdfReader(sample.pdf)
+    inside = outside = 0
+    for page in reader.pages:
+        for annotation in page.get("/Annots") or ():
+            action = annotation.get_object().get("/A", {})
+            if "/URI" in action:
+                assert action["/URI"].startswith("https://doi.org/")
+                outside += 1
+            else:
+                inside += 1
+    assert inside >= 12
+    assert outside >= 2
+
+
+def test_wide_tables_turn_the_page_and_headers_repeat(sample: RenderReport, pdf_pages: list[str]) -> None:
+    assert sample.pdf is not None
+    reader = pypdf.PdfReader(sample.pdf)
+    turned = [i for i, page in enumerate(reader.pages) if page.mediabox.width > page.mediabox.height]
+    assert len(turned) == 2
+    assert all("month 24" in words(pdf_pages[i]) for i in turned)
+
+
+def test_an_arm_label_full_of_markup_is_printed_as_it_is(hostile: RenderReport) -> None:
+    assert hostile.pdf is not None
+    everything = squeezed("".join(page.extract_text() for page in pypdf.PdfReader(hostile.pdf).pages))
+    assert squeezed(HOSTILE) in everything
+
+
+@settings(deadline=None, derandomize=True, max_examples=40)
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=60))
+def test_text_is_inert_whatever_it_says(content: str) -> None:
+    markup = text(content)
+    source = f"#let shown = [{markup}]\n#metadata(repr(shown)) <x>\nend".encode()
+    # Compiles, and what follows the text is still there.
+    answer = typst.query(source, "<x>", field="value", one=True, ignore_system_fonts=True)
+    assert answer.startswith('"')
+    assert "#set" not in re.sub(r'"(\\.|[^"\\])*"', "", markup)
+
+
+def test_characters_without_a_glyph_are_named() -> None:
+    assert text("\u4e2d\u6587") == '#"[U+4E2D][U+6587]";'
+    assert text("Vadalà, β ≤ −1") == '#"Vadalà, β ≤ −1";'
+    assert text("a\u202eb\x07c") == '#"abc";'
+
+
+def test_an_unknown_node_is_an_error_naming_the_page() -> None:
+    class Surprise(nodes.Element):
+        pass
+
+    writer = TypstWriter(Report({}, {}, frozenset(), Path()), "chapters/response")
+    with pytest.raises(UnknownNodeError, match="chapters/response.*Surprise"):
+        writer.write(Surprise())
+    with pytest.raises(UnknownNodeError, match="raw html"):
+        writer.write(nodes.raw("", "<b>x</b>", format="html"))
+
+
+def test_group_headings_are_headers_of_the_second_level() -> None:
+    source = output_table(parse_table(baseline_table().bundle()[0]["text/html"]))
+    assert source.count("table.header(level: 2, repeat: true") == 2
+    assert source.startswith("respine-table(columns: (21fr, auto, auto,), align: (left, right, right,)")
+
+
+@pytest.mark.parametrize(
+    ("latex", "expected"),
+    [
+        (r"\frac{a}{b}", "frac(a, b)"),
+        (r"\hat p_1", 'attach(hat(p), b: "1")'),
+        (r"X_i^\top", "attach(X, b: i, t: ⊤)"),
+        (r"\sqrt{1 - x}", 'sqrt("1" − x)'),
+        (r"\operatorname{logit}(p)", 'op("logit") \\( p \\)'),
+        (r"\text{if } x", '"if\xa0" x'),
+        (r"a, b", "a \\, b"),
+    ],
+)
+def test_formulas_become_typst(latex: str, expected: str) -> None:
+    assert typst_math(latex, block=False) == expected
+
+
+def test_formulas_compile() -> None:
+    formulas = [
+        r"f(x) = \begin{cases} 1 & x > 0 \\ 0 & \text{else} \end{cases}",
+        r"\begin{aligned} a &= b \\ &= c \end{aligned}",
+        r"\left( \sum_{i=1}^{n} X_i^\top V_i^{-1} X_i \right)^{-1}",
+        r"\binom{n}{k} \quad \overline{xy} \quad \prod_k \int_0^\infty e^{-t}\,dt \quad \max_i x_i",
+        r"\begin{pmatrix} a & b \\ c & d \end{pmatrix} \sim N(0, \Sigma_i) , \; 95\% \le 1 \mid \{1, 2\}",
+    ]
+    source = "\n\n".join(f"$ {typst_math(formula, block=True)} $" for formula in formulas)
+    assert typst.compile(source.encode(), format="pdf", ignore_system_fonts=True).startswith(b"%PDF")
