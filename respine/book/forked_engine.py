@@ -186,6 +186,7 @@ class IpcKernelManager(AsyncKernelManager):  # type: ignore[misc]
 
     provisioner: Any
     running: ClassVar[weakref.WeakSet[IpcKernelManager]] = weakref.WeakSet()
+    stopping: ClassVar[threading.Event] = threading.Event()
     folder: ClassVar[Path | None] = None
 
     def __init__(self, **kwargs: Any) -> None:
@@ -194,6 +195,13 @@ class IpcKernelManager(AsyncKernelManager):  # type: ignore[misc]
             kwargs["connection_file"] = str(self.folder / f"k{os.urandom(4).hex()}.json")
         super().__init__(**kwargs)
         self.running.add(self)
+
+    async def _async_post_start_kernel(self, **kwargs: Any) -> None:
+        # A kernel that was just being started while all others were killed would live on.
+        if self.stopping.is_set():
+            _kill(self)
+            raise InterruptedError("the build was stopped")
+        await super()._async_post_start_kernel(**kwargs)
 
 
 class ForkedKernelManager(IpcKernelManager):
@@ -210,15 +218,20 @@ class ForkedKernelManager(IpcKernelManager):
 
 
 def kill_all() -> None:
-    """Kill every kernel that this process has started, so that threads waiting for one come back."""
+    """Kill every kernel that this process has started, so that threads waiting for one come back; start no more."""
+    IpcKernelManager.stopping.set()
     for manager in list(IpcKernelManager.running):
-        process = getattr(manager.provisioner, "process", None)
-        if process is not None:
-            with contextlib.suppress(OSError):
-                if hasattr(os, "killpg"):
-                    os.killpg(process.pid, signal.SIGKILL)
-                else:
-                    process.kill()
+        _kill(manager)
+
+
+def _kill(manager: IpcKernelManager) -> None:
+    process = getattr(manager.provisioner, "process", None)
+    if process is not None:
+        with contextlib.suppress(OSError):
+            if hasattr(os, "killpg"):
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
 
 
 _zygote_lock = threading.Lock()
@@ -245,6 +258,7 @@ def stop_zygote() -> None:
 @contextlib.contextmanager
 def kernel_source(preload: Iterable[str] | None) -> Iterator[None]:
     """Have a zygote that imports ``preload``, or for None only a place for sockets; leave no kernel behind."""
+    IpcKernelManager.stopping.clear()
     if preload is not None and can_fork():
         start_zygote(preload)
     elif sys.platform == "linux":

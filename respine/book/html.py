@@ -25,7 +25,7 @@ FONTS = {
 
 
 def _copy_static(app: Sphinx) -> None:
-    """Put style sheet, script and fonts in place before the first page is written, so that pages name their checksums."""
+    """Put style sheet, script and fonts in place before the first page names their checksums."""
     if app.builder.format != "html":
         return
     target = Path(app.outdir) / "_static"
@@ -40,7 +40,7 @@ def _copy_static(app: Sphinx) -> None:
 
 def _page_context(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Say on every page that data are synthetic, if they are."""
-    notice = app.respine.notice  # type: ignore[attr-defined]
+    notice = app.respine.notice
     context["theme_announcement"] = escape(notice)
 
 
@@ -48,7 +48,7 @@ def _write_downloads(app: Sphinx, exception: Exception | None) -> None:
     """Write the files that pages link to."""
     if exception is not None or app.builder.format != "html":
         return
-    collected = app.respine.collected  # type: ignore[attr-defined]
+    collected = app.respine.collected
     folder = Path(app.outdir) / DOWNLOADS
     folder.mkdir(exist_ok=True)
     collected.write_csv(folder / "results.csv")

@@ -16,7 +16,7 @@ _ACCENTS = {"^": "ˆ", "~": "˜", "¯": "¯", "˙": "˙", "¨": "¨"}
 _NAMESPACE = "{http://www.w3.org/1998/Math/MathML}"
 
 
-class MathError(ExtensionError):
+class MathError(ExtensionError):  # type: ignore[misc]
     """A formula that cannot be converted."""
 
 

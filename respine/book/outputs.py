@@ -80,6 +80,11 @@ class OutputRenderer:
         return [output_node(output)]
 
 
+def elements(node: Element) -> list[Element]:
+    """The children of a node that are elements, not text."""
+    return [child for child in node.children if isinstance(child, Element)]
+
+
 def output_node(output: Output) -> Element:
     """The numbered node of a table or figure."""
     node = (OutputTable if output.kind == "table" else OutputFigure)(label=output.label)
@@ -112,7 +117,7 @@ def _filled(node: Element, output: Output, caption: OutputCaption) -> Element:
     return node
 
 
-class PlaceOutputs(SphinxTransform):
+class PlaceOutputs(SphinxTransform):  # type: ignore[misc]
     """Gives cells their anchors, folds their code, and lifts tables and figures out of myst-nb's bundles."""
 
     # Before Sphinx gives numbered nodes ids of its own choice (210).
@@ -139,19 +144,19 @@ class PlaceOutputs(SphinxTransform):
 
     def _lift(self, cell: Element) -> None:
         for bundle in [n for n in cell.findall(nodes.container) if n.get("nb_element") == "mime_bundle"]:
-            found = [n for kind in (OutputTable, OutputFigure) for n in bundle.findall(kind)]
-            if found:
-                bundle.replace_self(found)
-        for output in [n for n in cell.children if n.get("nb_element") == "cell_code_output" and not n.children]:
-            cell.remove(output)
-        for kind in (OutputTable, OutputFigure):
-            for node in cell.findall(kind):
+            found = [n for n in bundle.findall(Element) if isinstance(n, OutputTable | OutputFigure)]
+            for node in found:
                 node["names"].append(node["label"])
                 node["ids"].append(node["label"])
                 self.document.note_explicit_target(node)
+            if found:
+                bundle.replace_self(found)
+        for output in elements(cell):
+            if output.get("nb_element") == "cell_code_output" and not output.children:
+                cell.remove(output)
 
 
-class OutputDirective(SphinxDirective):
+class OutputDirective(SphinxDirective):  # type: ignore[misc]
     """Shows a figure or table of another chapter under its own number."""
 
     required_arguments = 1
@@ -172,7 +177,7 @@ class OutputDirective(SphinxDirective):
         return [quote_node(output, self.env.docname)]
 
 
-class LinkDownloads(SphinxTransform):
+class LinkDownloads(SphinxTransform):  # type: ignore[misc]
     """Makes links to the files that a build adds: Markdown links whose address lies in ``downloads/`` of the book."""
 
     # Before MyST's own resolver, which would look for the file among the sources.
@@ -190,7 +195,7 @@ class LinkDownloads(SphinxTransform):
 
 def download_uri(builder: Any, name: str) -> str:
     """Address of a file for download, seen from the page being written."""
-    return relative_uri(builder.get_target_uri(builder.current_docname), f"{DOWNLOADS}/{name}")
+    return str(relative_uri(builder.get_target_uri(builder.current_docname), f"{DOWNLOADS}/{name}"))
 
 
 def _visit_output(self: Any, node: Element) -> None:

@@ -1,4 +1,4 @@
-"""Typst in one place: the report's PDF and the figures' PNG, from fonts of packages alone, the same bytes every time."""
+"""Typst in one place: the report's PDF and the figures' PNG, from packaged fonts alone, always the same bytes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import font_source_sans_pro
 import font_source_serif_pro
@@ -22,7 +23,7 @@ FONTS = {
 }
 
 
-class PdfError(SphinxError):
+class PdfError(SphinxError):  # type: ignore[misc]
     """What Typst refused to compile."""
 
     category = "PDF"
@@ -39,10 +40,11 @@ def png_images(drawings: Mapping[str, str]) -> dict[str, bytes]:
         images = "\n#pagebreak()\n".join(f'#image("{k}.svg")' for k in range(len(names)))
         setup = "#set page(width: auto, height: auto, margin: 6pt, fill: white)\n"
         Path(folder, "main.typ").write_text(setup + images, encoding="utf-8")
-        pages = typst.compile(
+        # One page gives its bytes, several a list of them; the stubs know the first alone.
+        pages: Any = typst.compile(
             str(Path(folder, "main.typ")), root=folder, ignore_system_fonts=True, format="png", ppi=PNG_PPI
         )
-    return dict(zip(names, pages if isinstance(pages, list) else [pages], strict=True))
+    return dict(zip(names, [pages] if isinstance(pages, bytes) else pages, strict=True))
 
 
 def compile_pdf(source: Path, target: Path) -> list[str]:

@@ -71,7 +71,7 @@ def render(
     """Render the book in ``source_dir`` (``_config.yml``, ``_toc.yml``, executed chapters) into ``out_dir``.
 
     ``out_dir`` gets ``html/``, ``respine.pdf`` and ``results.csv``; the HTML folder has copies of both files under
-    ``downloads/``. Sphinx's working files go to ``out_dir/.sphinx``, which may be kept for the next call or thrown away.
+    ``downloads/``. Sphinx's working files go to ``out_dir/.sphinx``, to be kept for the next call or thrown away.
 
     Raises
     ------

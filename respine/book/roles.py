@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 
 XREF = "respine-result"
 """``reftype`` of the link from a printed result to the cell that made it."""
-_REFERENCE = re.compile(r"\{([a-z0-9_.]+(?:\|[a-z_]+)?)\}")
+# Ids have a dot; other braces are text.
+_REFERENCE = re.compile(r"\{([a-z0-9_]+(?:\.[a-z0-9_]+)+(?:\|[a-z_]+)?)\}")
 # myst-nb numbers the lines of cell k of a notebook from 10000 k.
 _CELL_LINES = 10_000
 
@@ -179,7 +180,7 @@ def place_of_line(path: str, line: int | None) -> str:
     return f"line {line}"
 
 
-class PrintRole(SphinxRole):
+class PrintRole(SphinxRole):  # type: ignore[misc]
     """One of the four roles; the name it is registered by says which."""
 
     def run(self) -> tuple[list[Node], list[system_message]]:
@@ -201,7 +202,7 @@ class PrintRole(SphinxRole):
         if not piece.result:
             return text
         place = collected.places[piece.result]
-        link = pending_xref(
+        link: Node = pending_xref(
             "",
             nodes.inline("", "", text, classes=["respine-result"]),
             refdomain="",

@@ -75,7 +75,7 @@ def _reading_order(app: Sphinx) -> Iterable[str]:
 
 
 def _prepare(app: Sphinx) -> None:
-    app.respine = Book()  # type: ignore[attr-defined]
+    app.respine = Book()
     for name in ("respine_uses", "respine_anchors"):
         if not hasattr(app.env, name):
             setattr(app.env, name, {})
@@ -85,7 +85,7 @@ def _prepare(app: Sphinx) -> None:
 
 def _gather(app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]) -> list[str]:
     """Collect, report what is wrong, and name the pages whose numbers have changed."""
-    book: Book = app.respine  # type: ignore[attr-defined]
+    book: Book = app.respine
     book.gather(app)
     for problem in book.collected.problems:
         message = f"cell {problem.cell + 1}: {problem.message}"
@@ -114,7 +114,7 @@ def _link_result(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnod
         return contnode
     anchor = f"cell-{node['cell']}"
     target = anchor if anchor in env.respine_anchors.get(node["chapter"], ()) else None
-    link = make_refnode(app.builder, node["refdoc"], node["chapter"], target, contnode, node["explanation"])
+    link: Element = make_refnode(app.builder, node["refdoc"], node["chapter"], target, contnode, node["explanation"])
     link["classes"].append("respine-link")
     return link
 

@@ -17,7 +17,8 @@ _ARM = re.compile("|".join(_ARMS), re.IGNORECASE)
 _URL = re.compile(r"url\(\s*['\"]?#([^)'\"]+)['\"]?\s*\)")
 _DRAWING = {
     "svg", "g", "defs", "path", "use", "clipPath", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text",
-    "tspan", "title", "desc", "linearGradient", "radialGradient", "stop", "pattern", "mask", "symbol", "marker", "image",
+    "tspan", "title", "desc", "linearGradient", "radialGradient", "stop", "pattern", "mask", "symbol", "marker",
+    "image",
 }  # fmt: skip
 _LENGTH = re.compile(r"([\d.]+)\s*(pt|px|in|mm|cm)?")
 _POINTS = {"pt": 1.0, "px": 0.75, "": 0.75, "in": 72.0, "mm": 72 / 25.4, "cm": 72 / 2.54}

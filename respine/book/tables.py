@@ -83,7 +83,7 @@ def parse_table(html: str) -> Table:
         Where there is not exactly one table, or an element that a table cell may not hold.
     """
     root = lxml.html.fromstring(f"<div>{html}</div>")
-    tables = [element for element in root.iter("table")]
+    tables = list(root.iter("table"))
     if len(tables) != 1:
         raise TableError(f"{len(tables)} tables in one output")
     table = tables[0]
@@ -182,7 +182,7 @@ def _group_html(group: Group, table: Table) -> str:
 
 
 def _classes(cell: Cell) -> str:
-    names = [cell.align] if cell.align != "left" else []
+    names: list[str] = [cell.align] if cell.align != "left" else []
     names += [f"indent-{min(cell.indent, 3)}"] if cell.indent else []
     return f' class="{" ".join(names)}"' if names else ""
 

@@ -26,7 +26,7 @@ SOURCE_NAME, PDF_NAME = "report.typ", "respine.pdf"
 _DEEPEST = 6
 
 
-class TypstBuilder(Builder):
+class TypstBuilder(Builder):  # type: ignore[misc]
     """Writes ``report.typ``, its figures, and ``respine.pdf``."""
 
     name = "typst"
@@ -89,7 +89,7 @@ class TypstBuilder(Builder):
             yield from self._pages(child, depth + 1)
 
     def _resolved(self, docname: str) -> nodes.document:
-        tree = self.env.get_doctree(docname)
+        tree: nodes.document = self.env.get_doctree(docname)
         self.env.resolve_references(tree, docname, self)
         for image in tree.findall(nodes.image):
             source = Path(self.srcdir, image["uri"])
@@ -123,7 +123,8 @@ class TypstBuilder(Builder):
         """The root page: its title is the report's, what stands before its first section goes on the title page."""
         section = next(tree.findall(nodes.section))
         has_sections = any(isinstance(child, nodes.section) for child in section)
-        lead, chapter = [], [writer.page_anchor()]
+        lead: list[str] = []
+        chapter = [writer.page_anchor()]
         chapter.append("" if has_sections else f"#heading(level: 1)[{text('Summary')}];\n\n")
         for child in section.children[1:]:
             before = has_sections and not any("heading(" in part for part in chapter[2:])
@@ -133,7 +134,7 @@ class TypstBuilder(Builder):
     def _source(self, root: nodes.document, lead: str, body: str) -> str:
         title = next(root.findall(nodes.title)).astext()
         study: StudyRecord | None = self.app.respine.collected.study
-        numbers = [kinds for kinds in self.env.toc_fignumbers.values()]
+        numbers = list(self.env.toc_fignumbers.values())
         settings = {
             "title": string(title),
             "short-title": string(self.config.html_title),

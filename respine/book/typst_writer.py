@@ -17,6 +17,7 @@ from docutils.nodes import Element, Node
 from sphinx.errors import SphinxError
 
 from respine.book.collect import Output
+from respine.book.outputs import elements
 from respine.book.svg import parse_svg, svg_width
 from respine.book.tables import Cell, Group, Run, Table, parse_table
 from respine.book.typst_math import typst_math
@@ -31,7 +32,7 @@ _SPACES = re.compile(r"[ \t\n]+")
 _COMMON = re.compile(r"[\x20-\x7e\xa0-\u017f\u0391-\u03c9\u2007\u2010-\u2015\u2018-\u201e\u2020-\u2022\u2026\u2212]*")
 
 
-class UnknownNodeError(SphinxError):
+class UnknownNodeError(SphinxError):  # type: ignore[misc]
     """A node that the PDF writer does not know."""
 
     category = "PDF"
@@ -85,7 +86,7 @@ def _printable(content: str) -> str:
 @cache
 def _covered() -> frozenset[int]:
     import font_source_serif_pro
-    from fontTools.ttLib import TTFont
+    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
 
     folder = Path(font_source_serif_pro.__file__).parent / "files"
     return frozenset(TTFont(folder / "SourceSerifPro-Regular.otf", lazy=True).getBestCmap())
@@ -127,11 +128,11 @@ class TypstWriter:
 
     def write(self, node: Node) -> str:
         """One node."""
-        writer: Callable[[Any], str] | None = getattr(self, f"write_{type(node).__name__}", None)
+        writer = _WRITERS.get(type(node).__name__)
         if writer is None:
             line = getattr(node, "line", None)
             raise UnknownNodeError(f"{self.docname}, line {line}: the PDF has no way to show <{type(node).__name__}>")
-        return writer(node)
+        return writer(self, node)
 
     def _content(self, node: Element, skip: Iterable[Node] = ()) -> str:
         return f"[{self.children(node, skip)}]"
@@ -145,13 +146,13 @@ class TypstWriter:
 
     # Structure
 
-    def write_section(self, node: Element) -> str:
+    def _section(self, node: Element) -> str:
         self.level += 1
         body = self.children(node)
         self.level -= 1
         return body
 
-    def write_title(self, node: Element) -> str:
+    def _title(self, node: Element) -> str:
         if not isinstance(node.parent, nodes.section):
             return f"#strong{self._content(node)};\n\n"
         heading = f"#heading(level: {max(self.level, 1)}, {self._content(node)})"
@@ -161,70 +162,59 @@ class TypstWriter:
         rest = "".join(f"#metadata(none){label(name)}" for name in wanted[1:])
         return f"\n\n{heading}{first}{rest}\n\n"
 
-    def write_paragraph(self, node: Element) -> str:
+    def _paragraph(self, node: Element) -> str:
         return f"\n{self._anchors(node['ids'])}{self.children(node)}\n"
 
-    def write_compound(self, node: Element) -> str:
+    def _compound(self, node: Element) -> str:
         return self.children(node)
 
-    write_compact_paragraph = write_paragraph
-
-    def write_Text(self, node: nodes.Text) -> str:
+    def _text(self, node: nodes.Text) -> str:
         return text(node.astext())
 
     def _nothing(self, node: Element) -> str:
+        # What guides a browser or a parser has no place on paper.
         return ""
 
-    # What guides a browser or a parser has no place on paper.
-    write_toctree = write_comment = write_index = write_substitution_definition = write_meta = _nothing
-    write_footnote = write_tabular_col_spec = write_colspec = write_OutputDownloads = write_HideCodeCellNode = _nothing
-
-    def write_target(self, node: Element) -> str:
+    def _target(self, node: Element) -> str:
         return self._anchors(node["ids"]) + self.children(node)
 
-    def write_container(self, node: Element) -> str:
+    def _container(self, node: Element) -> str:
         if node.get("nb_element") == "cell_code_source":
             return ""
         if "output-notes" in node["classes"]:
             return ""
         return self._anchors(node["ids"]) + self.children(node)
 
-    def write_transition(self, node: Element) -> str:
+    def _transition(self, node: Element) -> str:
         return "\n#align(center, line(length: 20%, stroke: 0.4pt));\n"
 
-    def write_rubric(self, node: Element) -> str:
+    def _rubric(self, node: Element) -> str:
         return self._block(node, f"#strong{self._content(node)};\n")
 
-    def write_topic(self, node: Element) -> str:
+    def _topic(self, node: Element) -> str:
         return self._block(node, f"#respine-box(none, {self._content(node)});")
-
-    write_sidebar = write_topic
 
     # Inline
 
-    def write_emphasis(self, node: Element) -> str:
+    def _emphasis(self, node: Element) -> str:
         return f"#emph{self._content(node)};"
 
-    write_title_reference = write_literal_emphasis = write_emphasis
-
-    def write_strong(self, node: Element) -> str:
+    def _strong(self, node: Element) -> str:
         return f"#strong{self._content(node)};"
 
-    def write_literal(self, node: Element) -> str:
+    def _literal(self, node: Element) -> str:
         return f"#raw({string(_printable(_CONTROL.sub('', node.astext())))});"
 
-    def write_inline(self, node: Element) -> str:
+    def _inline(self, node: Element) -> str:
         return self._anchors(node["ids"]) + self.children(node)
 
-    write_abbreviation = write_DownloadLink = write_inline
-
-    def write_subscript(self, node: Element) -> str:
+    def _subscript(self, node: Element) -> str:
         return f"#sub{self._content(node)};"
 
-    def write_superscript(self, node: Element) -> str:
+    def _superscript(self, node: Element) -> str:
         return f"#super{self._content(node)};"
 
-    def write_reference(self, node: Element) -> str:
+    def _reference(self, node: Element) -> str:
         target = self.target_of(node)
         inside = self.children(node)
         if target is None:
@@ -232,8 +222,6 @@ class TypstWriter:
         if target.startswith(("http://", "https://", "mailto:")):
             return f"#link({string(target)})[{inside}];"
         return f"#link(label({string(target)}))[{inside}];" if target in self.report.wanted else inside
-
-    write_number_reference = write_reference
 
     def target_of(self, node: Element) -> str | None:
         """Where a reference leads: an outside address, or a label of the report."""
@@ -245,15 +233,15 @@ class TypstWriter:
             return page_label(docname, id)
         return uri or None
 
-    def write_footnote_reference(self, node: Element) -> str:
+    def _footnote_reference(self, node: Element) -> str:
         note = self.footnotes[node["refid"]]
         body = self.children(note, [n for n in note.children if isinstance(n, nodes.label)])
         return f"#footnote[{body}];"
 
-    def write_math(self, node: Element) -> str:
+    def _math(self, node: Element) -> str:
         return self._equation(node, block=False)
 
-    def write_math_block(self, node: Element) -> str:
+    def _math_block(self, node: Element) -> str:
         names = [n for n in (page_label(self.docname, id) for id in node["ids"]) if n in self.report.wanted]
         return f"\n{self._equation(node, block=True).removesuffix(';')}{label(names[0]) if names else ';'}\n"
 
@@ -266,10 +254,10 @@ class TypstWriter:
 
     # Lists
 
-    def write_bullet_list(self, node: Element) -> str:
+    def _bullet_list(self, node: Element) -> str:
         return self._block(node, f"#list({self._items(node)});")
 
-    def write_enumerated_list(self, node: Element) -> str:
+    def _enumerated_list(self, node: Element) -> str:
         start = f"start: {node['start']}, " if "start" in node else ""
         kind = {"loweralpha": "a", "upperalpha": "A", "lowerroman": "i", "upperroman": "I"}.get(
             node.get("enumtype", ""), "1"
@@ -277,11 +265,11 @@ class TypstWriter:
         return self._block(node, f'#enum({start}numbering: "{kind}.", {self._items(node)});')
 
     def _items(self, node: Element) -> str:
-        tight = all(len(item.children) < 2 or not isinstance(item[1], nodes.paragraph) for item in node)
-        items = ", ".join(f"[{self._anchors(item['ids'])}{self.children(item)}]" for item in node)
+        tight = all(not isinstance(part, nodes.paragraph) for item in elements(node) for part in item.children[1:])
+        items = ", ".join(f"[{self._anchors(item['ids'])}{self.children(item)}]" for item in elements(node))
         return f"tight: {'true' if tight else 'false'}, {items}"
 
-    def write_definition_list(self, node: Element) -> str:
+    def _definition_list(self, node: Element) -> str:
         items = []
         for item in node.findall(nodes.definition_list_item):
             if item.parent is not node:
@@ -292,33 +280,33 @@ class TypstWriter:
             items.append(f"terms.item([{term}], [{''.join(self.children(n) for n in definitions)}])")
         return self._block(node, f"#terms(tight: false, {', '.join(items)});")
 
-    def write_glossary(self, node: Element) -> str:
+    def _glossary(self, node: Element) -> str:
         return self.children(node)
 
-    def write_field_list(self, node: Element) -> str:
+    def _field_list(self, node: Element) -> str:
         items = []
-        for item in node:
-            name, body = item.children
+        for item in elements(node):
+            name, body = elements(item)
             items.append(f"terms.item({self._content(name)}, {self._content(body)})")
         return self._block(node, f"#terms({', '.join(items)});")
 
-    def write_line_block(self, node: Element) -> str:
-        return self._block(node, "#linebreak();".join(self.children(line) for line in node))
+    def _line_block(self, node: Element) -> str:
+        return self._block(node, "#linebreak();".join(self.children(line) for line in elements(node)))
 
-    def write_block_quote(self, node: Element) -> str:
+    def _block_quote(self, node: Element) -> str:
         credit = next((n for n in node if isinstance(n, nodes.attribution)), None)
         attribution = f"attribution: {self._content(credit)}, " if credit is not None else ""
         return self._block(
             node, f"#quote(block: true, {attribution}{self._content(node, [credit] if credit else [])});"
         )
 
-    def write_literal_block(self, node: Element) -> str:
+    def _literal_block(self, node: Element) -> str:
         code = _printable_lines(node.astext())
         return self._block(node, f"#raw(block: true, {string(code)});")
 
     # Boxes
 
-    def write_admonition(self, node: Element) -> str:
+    def _admonition(self, node: Element) -> str:
         title = next((n for n in node if isinstance(n, nodes.title)), None)
         name = self._content(title) if title is not None else "none"
         key = ", key: true" if "key-finding" in node["classes"] else ""
@@ -328,23 +316,20 @@ class TypstWriter:
         name = type(node).__name__.capitalize()
         return self._block(node, f"#respine-box([{text(name)}], {self._content(node)});")
 
-    write_note = write_tip = write_hint = write_important = write_warning = _named_admonition
-    write_caution = write_attention = write_danger = write_error = _named_admonition
-
-    def write_seealso(self, node: Element) -> str:
+    def _seealso(self, node: Element) -> str:
         return self._block(node, f"#respine-box([{text('See also')}], {self._content(node)});")
 
-    def write_versionmodified(self, node: Element) -> str:
+    def _versionmodified(self, node: Element) -> str:
         return self.children(node)
 
     # References
 
-    def write_citation(self, node: Element) -> str:
+    def _citation(self, node: Element) -> str:
         name = next(n for n in node if isinstance(n, nodes.label))
         body = self.children(node, [name])
         return self._block(node, f"#respine-reference({self._content(name)}, [{body}]);")
 
-    def write_raw(self, node: Element) -> str:
+    def _raw(self, node: Element) -> str:
         if node.get("format") == "typst":
             return node.astext()
         raise UnknownNodeError(
@@ -353,11 +338,11 @@ class TypstWriter:
 
     # Images of the prose
 
-    def write_image(self, node: Element) -> str:
+    def _image(self, node: Element) -> str:
         alt = node.get("alt", "")
         return f"\n#image({string(node['typst-file'])}, alt: {string(alt)});\n"
 
-    def write_figure(self, node: Element) -> str:
+    def _figure(self, node: Element) -> str:
         caption = next((n for n in node if isinstance(n, nodes.caption)), None)
         number = self.report.numbers.get(page_label(self.docname, node["ids"][0])) if node["ids"] else None
         image = next(node.findall(nodes.image))
@@ -373,13 +358,11 @@ class TypstWriter:
 
     # Tables and figures of the chapters
 
-    def write_OutputTable(self, node: Element) -> str:
+    def _output_table(self, node: Element) -> str:
         output = self.report.outputs[node["label"]]
         return self._output(node, output, self.report.numbers.get(page_label(self.docname, output.label)))
 
-    write_OutputFigure = write_OutputTable
-
-    def write_OutputQuote(self, node: Element) -> str:
+    def _output_quote(self, node: Element) -> str:
         return self._output(node, self.report.outputs[node["label"]], None)
 
     def _output(self, node: Element, output: Output, number: str | None) -> str:
@@ -393,7 +376,8 @@ class TypstWriter:
                 return ""
             return code
         width = min(self._drawing(output), TEXT_WIDTH)
-        shown = f"image({string(f'figures/{output.label}.svg')}, width: {width:.1f}pt, alt: {string(_one_line(output.alt))})"
+        file, alt = string(f"figures/{output.label}.svg"), string(_one_line(output.alt))
+        shown = f"image({file}, width: {width:.1f}pt, alt: {alt})"
         if notes:
             shown = f"respine-noted({shown}, ({notes},))"
         return self._numbered("image", number, self._content(caption), shown, node)
@@ -411,11 +395,11 @@ class TypstWriter:
 
     # Tables of the prose
 
-    def write_table(self, node: Element) -> str:
+    def _table(self, node: Element) -> str:
         title = next((n for n in node if isinstance(n, nodes.title)), None)
         group = next(n for n in node if isinstance(n, nodes.tgroup))
-        header = [list(row) for part in group if isinstance(part, nodes.thead) for row in part]
-        body = [list(row) for part in group if isinstance(part, nodes.tbody) for row in part]
+        header = [elements(row) for part in group if isinstance(part, nodes.thead) for row in elements(part)]
+        body = [elements(row) for part in group if isinstance(part, nodes.tbody) for row in elements(part)]
         rows = [[self._entry(entry) for entry in row] for row in header]
         head = (
             f"table.header(repeat: true, {', '.join(c for row in rows for c in row)}, table.hline(stroke: 0.5pt)), "
@@ -514,3 +498,72 @@ def _widths(lengths: list[int], numeric: list[bool] | None = None) -> list[str]:
         free = i == 0 or (not is_number and length > 18)
         widths.append(f"{min(max(length, 8), 60)}fr" if free else "auto")
     return widths
+
+
+_WRITERS: dict[str, Callable[[TypstWriter, Any], str]] = {
+    "section": TypstWriter._section,
+    "title": TypstWriter._title,
+    "paragraph": TypstWriter._paragraph,
+    "compound": TypstWriter._compound,
+    "Text": TypstWriter._text,
+    "target": TypstWriter._target,
+    "container": TypstWriter._container,
+    "transition": TypstWriter._transition,
+    "rubric": TypstWriter._rubric,
+    "topic": TypstWriter._topic,
+    "emphasis": TypstWriter._emphasis,
+    "strong": TypstWriter._strong,
+    "literal": TypstWriter._literal,
+    "inline": TypstWriter._inline,
+    "subscript": TypstWriter._subscript,
+    "superscript": TypstWriter._superscript,
+    "reference": TypstWriter._reference,
+    "footnote_reference": TypstWriter._footnote_reference,
+    "math": TypstWriter._math,
+    "math_block": TypstWriter._math_block,
+    "bullet_list": TypstWriter._bullet_list,
+    "enumerated_list": TypstWriter._enumerated_list,
+    "definition_list": TypstWriter._definition_list,
+    "glossary": TypstWriter._glossary,
+    "field_list": TypstWriter._field_list,
+    "line_block": TypstWriter._line_block,
+    "block_quote": TypstWriter._block_quote,
+    "literal_block": TypstWriter._literal_block,
+    "admonition": TypstWriter._admonition,
+    "seealso": TypstWriter._seealso,
+    "versionmodified": TypstWriter._versionmodified,
+    "citation": TypstWriter._citation,
+    "raw": TypstWriter._raw,
+    "image": TypstWriter._image,
+    "figure": TypstWriter._figure,
+    "OutputTable": TypstWriter._output_table,
+    "OutputQuote": TypstWriter._output_quote,
+    "table": TypstWriter._table,
+    "compact_paragraph": TypstWriter._paragraph,
+    "toctree": TypstWriter._nothing,
+    "comment": TypstWriter._nothing,
+    "index": TypstWriter._nothing,
+    "substitution_definition": TypstWriter._nothing,
+    "meta": TypstWriter._nothing,
+    "footnote": TypstWriter._nothing,
+    "tabular_col_spec": TypstWriter._nothing,
+    "colspec": TypstWriter._nothing,
+    "OutputDownloads": TypstWriter._nothing,
+    "HideCodeCellNode": TypstWriter._nothing,
+    "sidebar": TypstWriter._topic,
+    "title_reference": TypstWriter._emphasis,
+    "literal_emphasis": TypstWriter._emphasis,
+    "abbreviation": TypstWriter._inline,
+    "DownloadLink": TypstWriter._inline,
+    "number_reference": TypstWriter._reference,
+    "note": TypstWriter._named_admonition,
+    "tip": TypstWriter._named_admonition,
+    "hint": TypstWriter._named_admonition,
+    "important": TypstWriter._named_admonition,
+    "warning": TypstWriter._named_admonition,
+    "caution": TypstWriter._named_admonition,
+    "attention": TypstWriter._named_admonition,
+    "danger": TypstWriter._named_admonition,
+    "error": TypstWriter._named_admonition,
+    "OutputFigure": TypstWriter._output_table,
+}

@@ -1,7 +1,7 @@
 """Numbers in print: rounding, signs, units, intervals and p-values by the house rules.
 
-Everything is rounded once, half away from zero, from the shortest decimal that names the stored number (so that 0.285 is
-28.5% and 2.675 is 2.68, as a reader of ``results.csv`` expects). Nothing here computes a statistic.
+Everything is rounded once, half away from zero, from the shortest decimal that names the stored number (so that 0.285
+is 28.5% and 2.675 is 2.68, as a reader of ``results.csv`` expects). Nothing here computes a statistic.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _EXACT = Context(prec=700)
 
 
 def format_number(value: float, digits: int) -> str:
-    """``value`` with ``digits`` decimals, half away from zero, a true minus sign and, from 10 000, thousands separators.
+    """``value`` with ``digits`` decimals, half away from zero, a true minus sign, and commas from 10 000 on.
 
     >>> format_number(-3.05, 1), format_number(-0.04, 1), format_number(20_000_000, 0)
     ('−3.1', '0.0', '20,000,000')
@@ -125,9 +125,9 @@ def format_result(result: Result, part: str = "value") -> str:
     result
         The result; a statement has no number and is refused.
     part
-        ``value`` (with its unit), ``number`` (without), ``ci``, ``lower``, ``upper``, ``p`` (``p = 0.77``), ``full`` (value,
-        interval, p), ``n``, ``n_treatment``, ``n_control``, ``count`` (participants behind a proportion), ``fraction``
-        (``37 of 50 (74%)``), ``se``, ``df``, ``level``, ``method``, ``set``, ``statistic`` or ``note``.
+        ``value`` (with its unit), ``number`` (without), ``ci``, ``lower``, ``upper``, ``p`` (``p = 0.77``), ``full``
+        (value, interval, p), ``n``, ``n_treatment``, ``n_control``, ``count`` (participants behind a proportion),
+        ``fraction`` (``37 of 50 (74%)``), ``se``, ``df``, ``level``, ``method``, ``set``, ``statistic`` or ``note``.
 
     Raises
     ------

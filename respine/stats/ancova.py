@@ -12,8 +12,7 @@ import pandas as pd
 import statsmodels.api as sm
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
-from scipy.special import gammaln
-from scipy.stats import nct
+from scipy.special import chdtrc, chdtri, gammaln, ndtr
 
 from respine.results import Estimate, not_estimable
 from respine.stats.linear import (
@@ -192,6 +191,30 @@ def hedges_g(treatment: ArrayLike, control: ArrayLike, level: float = 0.95) -> E
 
 def _noncentrality(t: float, df: float, probability: float) -> float:
     """The non-centrality at which P(T <= t) = probability."""
-    # P falls in the non-centrality; t / sqrt(chi2 / df) is spread around it no wider than this.
-    reach = 10 + abs(t)
-    return float(brentq(lambda delta: nct.cdf(t, df, delta) - probability, t - reach, t + reach, xtol=1e-12))
+    # P falls from about 1 to 0 over this reach, also on 2 degrees of freedom.
+    reach = 10 + 5 * abs(t)
+    return float(brentq(lambda delta: _nct_cdf(t, df, delta) - probability, t - reach, t + reach, xtol=1e-11))
+
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(120)
+
+
+def _nct_cdf(t: float, df: float, delta: float) -> float:
+    """P(T <= t) of the non-central t, T = (Z + delta) / S, Z standard normal, S^2 = chi^2 / df.
+
+    Own quadrature, because scipy's ``nct.cdf`` is NaN at scattered arguments. Of the two ways to condition, on S and on
+    Z, the one is taken whose integrand is the smoother.
+    """
+    if t < 0:
+        return 1 - _nct_cdf(-t, df, -delta)
+    if t <= math.sqrt(2 * df):  # E_S Phi(t S - delta)
+        low, high = max(0.0, 1 - 9 / math.sqrt(2 * df)), math.sqrt(chdtri(df, 1e-17) / df)
+        s = (low + high) / 2 + (high - low) / 2 * _NODES
+        log_density = math.log(2) + df / 2 * math.log(df / 2) - gammaln(df / 2) + (df - 1) * np.log(s) - df * s**2 / 2
+        return float(_WEIGHTS @ (np.exp(log_density) * ndtr(t * s - delta)) * (high - low) / 2)
+    low, high = max(-delta, -9.0), 9.0  # E_Z P(S >= (Z + delta) / t)
+    if low >= high:
+        return 1.0
+    z = (low + high) / 2 + (high - low) / 2 * _NODES
+    density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+    return float(ndtr(-delta) + _WEIGHTS @ (density * chdtrc(df, df * ((z + delta) / t) ** 2)) * (high - low) / 2)

@@ -133,7 +133,7 @@ def posterior_difference(
 
     Notes
     -----
-    Spiegelhalter, Abrams & Myles 2004, doi 10.1002/0470092602; Altham 1969, doi 10.1111/j.2517-6161.1969.tb00794.x.
+    Spiegelhalter, Abrams & Myles 2004, doi 10.1002/0470092602; Altham 1969, Journal of the Royal Statistical Society B 31:261-269.
     """
     for x, n in ((x_treatment, n_treatment), (x_control, n_control)):
         if not 0 <= x <= n:

@@ -46,7 +46,7 @@ class Contrasts:
     df: FloatArray
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class MMRMFit:
     """A fitted MMRM.
 

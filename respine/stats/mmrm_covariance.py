@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -26,11 +27,20 @@ LABELS: dict[CovarianceName, str] = {
 
 @dataclass(frozen=True)
 class Covariance:
-    """Sigma (m x m) at theta, dSigma/dtheta_k (r x m x m) and d2Sigma/dtheta_k dtheta_l (r x r x m x m, None if 0)."""
+    """Sigma at theta, with its derivatives.
+
+    Parameters
+    ----------
+    sigma, first, second
+        Sigma (m x m), dSigma/dtheta_k (r x m x m), d2Sigma/dtheta_k dtheta_l (r x r x m x m; None where all are 0).
+    distance
+        From the boundary: the least standard deviation or eigenvalue of the correlation matrix, not above 0 outside.
+    """
 
     sigma: FloatArray
     first: FloatArray
     second: FloatArray | None
+    distance: float
 
 
 def start(name: CovarianceName, moments: FloatArray) -> FloatArray:
@@ -49,11 +59,10 @@ def start(name: CovarianceName, moments: FloatArray) -> FloatArray:
 def covariance(name: CovarianceName, theta: FloatArray, m: int) -> Covariance | None:
     """Sigma and its derivatives, or None where Sigma is not (numerically) positive definite."""
     result = _unstructured(theta, m) if name == "un" else _heterogeneous(_CORRELATIONS[name], theta, m)
-    return result if result and distance_to_boundary(result.sigma) > 1e-10 else None
+    return result if result and result.distance > 1e-10 else None
 
 
-def distance_to_boundary(sigma: FloatArray) -> float:
-    """The smaller of the least standard deviation and the least eigenvalue of the correlation matrix, or 0."""
+def _distance_to_boundary(sigma: FloatArray) -> float:
     variances = np.diag(sigma)
     if (variances <= 0).any():
         return 0.0
@@ -71,13 +80,18 @@ def unidentified(derivatives: FloatArray, together: BoolArray, visits: list[str]
 
 
 def _unstructured(theta: FloatArray, m: int) -> Covariance:
+    first = _vech_derivatives(m)
+    sigma = np.tensordot(theta, first, 1)
+    return Covariance(sigma, first, None, _distance_to_boundary(sigma))
+
+
+@cache
+def _vech_derivatives(m: int) -> FloatArray:
     rows, columns = np.tril_indices(m)
-    sigma = np.empty((m, m))
-    sigma[rows, columns] = sigma[columns, rows] = theta
-    first = np.zeros((len(theta), m, m))
-    k = np.arange(len(theta))
+    first = np.zeros((len(rows), m, m))
+    k = np.arange(len(rows))
     first[k, rows, columns] = first[k, columns, rows] = 1
-    return Covariance(sigma, first, None)
+    return first
 
 
 Correlation = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray, FloatArray]]
@@ -124,4 +138,4 @@ def _heterogeneous(correlation: Correlation, theta: FloatArray, m: int) -> Covar
     second[:m, m:] = e[:, None] * scale * c1[None, :]
     second[m:, :m] = second[:m, m:].swapaxes(0, 1)
     second[m:, m:] = scale * c2
-    return Covariance(sigma, first, second)
+    return Covariance(sigma, first, second, _distance_to_boundary(sigma))

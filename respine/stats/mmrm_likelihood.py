@@ -34,7 +34,6 @@ from respine.stats.mmrm_covariance import (
     Covariance,
     CovarianceName,
     covariance,
-    distance_to_boundary,
     start,
     unidentified,
 )
@@ -231,9 +230,9 @@ def differentiate(design: Design, data: Outcome, cov: Covariance, state: State, 
     S = (counts * W - WRW - WTW).sum(axis=0)
 
     E = cov.first.reshape(len(cov.first), m * m)
-    outer = np.einsum("gac,gdb->cdgab", W, W).reshape(m * m, -1)
-    h = E @ (outer @ XR.reshape(-1, k))
-    P = (E @ (outer @ design.XX.reshape(-1, k * k))).reshape(-1, k, k)
+    WEW = E @ np.einsum("gac,gdb->cdgab", W, W).reshape(m * m, -1)
+    h = WEW @ XR.reshape(-1, k)
+    P = (WEW @ design.XX.reshape(-1, k * k)).reshape(-1, k, k)
 
     rWWWr = E @ _trace_form(W, WRW) @ E.T
     hPh = h @ Phi @ h.T
@@ -289,7 +288,7 @@ def maximise(design: Design, data: Outcome, name: CovarianceName, method: Method
         if interior and -derivatives.gradient @ step / 2 < _DECREMENT:
             return Optimum(theta, cov, state, derivatives, iteration)
         theta, cov, state = _halve(design, data, name, method, theta, step, state)
-        if distance_to_boundary(cov.sigma) < _SINGULAR:
+        if cov.distance < _SINGULAR:
             raise NoInteriorOptimumError("the covariance matrix becomes singular")
     raise NoInteriorOptimumError(f"no convergence in {_MAX_ITERATIONS} iterations")
 

@@ -129,7 +129,7 @@ def risk_difference(
 
     Notes
     -----
-    Miettinen & Nurminen 1985, doi 10.1002/sim.4780040211; Mee 1984, doi 10.2307/2531173; Newcombe 1998,
+    Miettinen & Nurminen 1985, doi 10.1002/sim.4780040211; Mee 1984, Biometrics 40:1175-1176; Newcombe 1998,
     doi 10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I.
     """
     counts = _two_arms(x_treatment, n_treatment, x_control, n_control)

@@ -92,7 +92,7 @@ def stratified_risk_difference(
 
     Notes
     -----
-    Miettinen & Nurminen 1985, doi 10.1002/sim.4780040211; Sato 1989, doi 10.2307/2531781; Klingenberg 2014,
+    Miettinen & Nurminen 1985, doi 10.1002/sim.4780040211; Sato 1989, Biometrics 45:1323-1324; Klingenberg 2014,
     doi 10.1002/sim.6122; Laud 2017, doi 10.1002/pst.1813.
     """
     names = {

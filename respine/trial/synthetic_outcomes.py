@@ -102,7 +102,7 @@ def simulate_outcomes(spec: SimulationSpec, seed: int, trials: int = 1) -> Outco
     spec
         The trial.
     seed
-        Seed of every draw; with ``trials=1`` the outcomes are those of ``simulate_trial(spec, seed)``.
+        Seed of every draw; with ``trials=1`` the participants are those of ``simulate_trial(spec, seed)``.
     trials
         Independent trials of the same specification; reshape an array to ``(trials, spec.n, ...)`` to tell them apart.
     """
@@ -111,8 +111,8 @@ def simulate_outcomes(spec: SimulationSpec, seed: int, trials: int = 1) -> Outco
     entry = _screen(spec, rng, total)
     treatment = _allocate(spec, rng, entry.centre, trials)
     treated = rng.random(total) >= assumed("design.not_treated")
-    course = _Course(spec, rng, entry, treatment)
-    followed = _follow(spec, rng, course, treated)
+    course = _run_course(spec, rng, entry, treatment)
+    followed = _follow(spec, rng, entry, course, treated)
     t2, grade = _imaging(spec, stream(seed, "imaging"), treatment, ~np.isnan(followed.day))
     return Outcomes(
         treatment=treatment,
@@ -215,38 +215,39 @@ def _allocate(spec: SimulationSpec, rng: np.random.Generator, centre: Ints, tria
     return treatment
 
 
+@dataclass(frozen=True, slots=True)
 class _Course:
-    """The course of the latent factors, of VAS and of ODI over the visits, before attendance and rescue."""
+    """The course of the latent factors, of VAS and of ODI over the visits, before attendance and rescue: (N, 6)."""
 
-    def __init__(self, spec: SimulationSpec, rng: np.random.Generator, entry: _Entry, treatment: Bools) -> None:
-        n, share = treatment.size, assumed("latent.stable")
-        later = len(VISITS) - 1
-        curve = np.array(assumed("latent.response_curve"))
-        response = rng.standard_normal((n, 1)) * assumed("latent.response_sd")
-        varying = _autoregressive(entry.normals[:, 1], rng.standard_normal((n, later)))
-        self.burden: Floats = (
-            _mix(share["burden"], entry.normals[:, [0]], varying)
-            + response * curve
-            + _country_shift(spec, entry.centre)[:, None]
-        )
-        varying = _autoregressive(entry.normals[:, 3], rng.standard_normal((n, later)))
-        self.mental: Floats = _mix(share["mental"], entry.normals[:, [2]], varying)
-        own_vas = _mix(
-            share["own"], entry.normals[:, [4]], np.column_stack([entry.normals[:, 5], rng.standard_normal((n, later))])
-        )
-        own_odi = _mix(share["own"], rng.standard_normal((n, 1)), rng.standard_normal((n, len(VISITS))))
-        grows = treatment[:, None] * np.array(assumed("effect.curve"))
-        self.exact_vas: Floats = (
-            np.array(assumed("vas.mean"))
-            + assumed("vas.sd") * _score("VAS", self.burden, self.mental, own_vas)
-            + spec.effect_vas * grows
-        )
-        self.exact_odi: Floats = (
-            np.array(assumed("odi.mean"))
-            + assumed("odi.sd") * _score("ODI", self.burden, self.mental, own_odi)
-            + spec.effect_odi * grows
-        )
-        self.vas_baseline = entry.vas
+    burden: Floats
+    mental: Floats
+    vas: Floats
+    odi: Floats
+
+
+def _run_course(spec: SimulationSpec, rng: np.random.Generator, entry: _Entry, treatment: Bools) -> _Course:
+    n, later, share = treatment.size, len(VISITS) - 1, assumed("latent.stable")
+    response = rng.standard_normal((n, 1)) * assumed("latent.response_sd")
+    burden = _mix(
+        share["burden"],
+        entry.normals[:, [0]],
+        _autoregressive(entry.normals[:, 1], rng.standard_normal((n, later))),
+    )
+    burden = burden + response * np.array(assumed("latent.response_curve"))
+    burden = burden + _country_shift(spec, entry.centre)[:, None]
+    mental = _mix(
+        share["mental"],
+        entry.normals[:, [2]],
+        _autoregressive(entry.normals[:, 3], rng.standard_normal((n, later))),
+    )
+    own_vas = _mix(
+        share["own"], entry.normals[:, [4]], np.column_stack([entry.normals[:, 5], rng.standard_normal((n, later))])
+    )
+    own_odi = _mix(share["own"], rng.standard_normal((n, 1)), rng.standard_normal((n, len(VISITS))))
+    grows = treatment[:, None] * np.array(assumed("effect.curve"))
+    vas = np.array(assumed("vas.mean")) + assumed("vas.sd") * _score("VAS", burden, mental, own_vas)
+    odi = np.array(assumed("odi.mean")) + assumed("odi.sd") * _score("ODI", burden, mental, own_odi)
+    return _Course(burden, mental, vas + spec.effect_vas * grows, odi + spec.effect_odi * grows)
 
 
 def _autoregressive(first: Floats, innovations: Floats) -> Floats:
@@ -271,7 +272,9 @@ class _Followed:
     last_vas: Floats
 
 
-def _follow(spec: SimulationSpec, rng: np.random.Generator, course: _Course, treated: Bools) -> _Followed:
+def _follow(
+    spec: SimulationSpec, rng: np.random.Generator, entry: _Entry, course: _Course, treated: Bools
+) -> _Followed:
     n = treated.size
     missing, relief = assumed("missing.instrument"), assumed("rescue.relief")
     lost = spec.gaps / assumed("missing.gaps")
@@ -283,9 +286,9 @@ def _follow(spec: SimulationSpec, rng: np.random.Generator, course: _Course, tre
         rescue_day=np.full(n, np.nan),
         end_day=np.where(treated, scheduled[:, -1], between(rng, assumed("design.not_treated_until"), n)),
         left=~treated,
-        last_vas=course.vas_baseline.copy(),
+        last_vas=entry.vas.copy(),
     )
-    state.vas[:, 0], state.odi[:, 0] = course.vas_baseline, _read_odi(course.exact_odi[:, 0])
+    state.vas[:, 0], state.odi[:, 0] = entry.vas, _read_odi(course.odi[:, 0])
     state.day[:, 0] = 1
     for j in range(1, len(VISITS)):
         _leave(spec, rng, state, j, scheduled)
@@ -294,8 +297,8 @@ def _follow(spec: SimulationSpec, rng: np.random.Generator, course: _Course, tre
         gap = spec.gaps if j < len(VISITS) - 1 else 0.0
         attends = ~state.left & (rng.random(n) >= gap)
         rescued = ~np.isnan(state.rescue_day)
-        vas = _read_vas(rng, course.exact_vas[:, j] + rescued * relief["VAS"])
-        odi = _read_odi(course.exact_odi[:, j] + rescued * relief["ODI"])
+        vas = _read_vas(rng, course.vas[:, j] + rescued * relief["VAS"])
+        odi = _read_odi(course.odi[:, j] + rescued * relief["ODI"])
         state.day[:, j] = np.where(attends, scheduled[:, j], np.nan)
         state.vas[:, j] = np.where(attends & (rng.random(n) >= lost * missing["VAS"]), vas, np.nan)
         state.odi[:, j] = np.where(attends & (rng.random(n) >= lost * missing["ODI"]), odi, np.nan)

@@ -58,14 +58,14 @@ class Text:
 
 def encode(column: pa.ChunkedArray) -> tuple[Codes, list[object]]:
     """Distinct cells and which of them each row holds (-1: null)."""
-    if pa.types.is_null(column.type):
+    if pa.types.is_null(column.type) or not len(column):
         return np.full(len(column), -1, dtype=np.int32), []
+    if pa.types.is_string_view(column.type):
+        column = column.cast(pa.string())
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     array = column.unify_dictionaries().combine_chunks()
     if isinstance(array, pa.ChunkedArray):
-        if array.num_chunks == 0:
-            return np.full(0, -1, dtype=np.int32), []
         array = array.chunk(0)
     codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
     return codes, array.dictionary.to_pylist()
@@ -104,7 +104,8 @@ def numbers(column: pa.ChunkedArray) -> tuple[Floats, Mask]:
         values = _floats(column)
         bad = np.isinf(values)
         return (np.where(bad, np.nan, values), bad) if bad.any() else (values, bad)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        column = column.cast(pa.string())
         return _numbers_from_text(column)
     given = column.is_valid().to_numpy()
     return np.full(len(column), np.nan), given

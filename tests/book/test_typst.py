@@ -82,7 +82,8 @@ def test_every_number_of_the_page_stands_in_the_pdf(sample: RenderReport, pdf_pa
 def test_captions_references_citations_and_notes_are_there(pdf_pages: list[str]) -> None:
     everything = squeezed(" ".join(pdf_pages))
     for phrase in (
-        "Table 1. Baseline characteristics by randomised arm", "Table 2. VAS by visit", "Figure 1. Responders at month 12",
+        "Table 1. Baseline characteristics by randomised arm", "Table 2. VAS by visit",
+        "Figure 1. Responders at month 12",
         "Baseline characteristics are in Table 1 and Table 2.", "SD, standard deviation; VAS, visual analogue scale.",
         "The note’s text.", "Olli Miettinen", "Its definition.", "Summary", "Contents", "37 of 50 (74%)",
     ):  # fmt: skip
@@ -148,7 +149,7 @@ def test_an_unknown_node_is_an_error_naming_the_page() -> None:
         pass
 
     writer = TypstWriter(Report({}, {}, frozenset(), Path()), "chapters/response")
-    with pytest.raises(UnknownNodeError, match="chapters/response.*Surprise"):
+    with pytest.raises(UnknownNodeError, match=r"chapters/response.*Surprise"):
         writer.write(Surprise())
     with pytest.raises(UnknownNodeError, match="raw html"):
         writer.write(nodes.raw("", "<b>x</b>", format="html"))

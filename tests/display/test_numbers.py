@@ -59,7 +59,8 @@ def test_sign_is_symmetric(value: float, digits: int) -> None:
 
 @pytest.mark.parametrize(
     ("value", "n", "text"),
-    [(37 / 50, 50, "74%"), (34 / 49, 49, "69%"), (0.285, 99, "29%"), (0.285, 100, "28.5%"), (1.0, 7, "100%"), (0.125, None, "12.5%")],
+    [(37 / 50, 50, "74%"), (34 / 49, 49, "69%"), (0.285, 99, "29%"), (0.285, 100, "28.5%"), (1.0, 7, "100%"),
+     (0.125, None, "12.5%")],
 )  # fmt: skip
 def test_percentages_have_a_decimal_from_100_on(value: float, n: int | None, text: str) -> None:
     assert format_percent(value, n) == text
@@ -98,8 +99,8 @@ def test_intervals_and_levels() -> None:
 
 def test_a_risk_difference_is_in_percentage_points() -> None:
     rd = result(
-        statistic="risk difference", value=0.0461, lower=-0.1322, upper=0.2221, level=0.95, p=0.7747, n=99, unit="proportion",
-        arm="difference",
+        statistic="risk difference", value=0.0461, lower=-0.1322, upper=0.2221, level=0.95, p=0.7747, n=99,
+        unit="proportion", arm="difference",
     )  # fmt: skip
     assert format_result(rd) == f"4.6{NBSP}percentage points"
     assert format_result(rd, "ci") == "−13.2 to 22.2"

@@ -72,7 +72,6 @@ def test_one_country_drops_out_with_a_note() -> None:
     result = ancova(DATA.assign(COUNTRY="FRA"), "CHG", "ARM", covariates=("BASE",), factors=("COUNTRY",))
     expected = ancova(DATA, "CHG", "ARM", covariates=("BASE",)).difference
     assert result.difference.note == "COUNTRY has one level and drops out"
-    # One row has a country and no baseline in neither: the models have the same rows.
     assert (result.difference.value, result.difference.p) == (expected.value, expected.p)
 
 

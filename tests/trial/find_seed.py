@@ -3,7 +3,8 @@
     python tests/trial/find_seed.py [FIRST]
 
 1. Month-12 responders by the default rule: 37 of 50 against 34 of 49 observed.
-2. Every centre randomises, and no comparison of a secondary outcome has p < 0.05: see :func:`smallest_p`.
+2. Every part of the report has something to show: see :func:`is_instructive`.
+3. No comparison of a secondary outcome has p < 0.05: see :func:`smallest_p`.
 
 Nothing is adjusted afterwards. Whoever changes an assumption runs this again and writes the seed into the table.
 """
@@ -55,7 +56,7 @@ def month12_counts(outcomes: Outcomes) -> tuple[list[int], list[int]]:
 
 
 def comparisons(trial: Trial) -> Iterator[tuple[str, float]]:
-    """Name and p-value of every comparison of secondary outcomes, of baseline questionnaires and of safety."""
+    """Name and p-value of every comparison of secondary outcomes and of safety."""
     adsl = trial.participants("ITT")
     arms = adsl["ARM"] == "treatment"
     for code in (*parameters_of("adqs"), "T2"):
@@ -81,13 +82,14 @@ def comparisons(trial: Trial) -> Iterator[tuple[str, float]]:
 def _continuous(code: str, values: pd.DataFrame, adsl: pd.DataFrame) -> Iterator[tuple[str, float]]:
     arms = adsl["ARM"] == "treatment"
     change = values.sub(values[0], axis=0)
-    for month in values.columns:
+    for month in change.columns[1:]:
+        frame = adsl[["ARM", "COUNTRY"]].assign(y=change[month], base=values[0])
         yield f"{code} m{month} t-test", _t(values[month], arms)
-        if month:
-            frame = adsl[["ARM", "COUNTRY"]].assign(y=change[month], base=values[0])
-            yield f"{code} m{month} change t-test", _t(change[month], arms)
-            adjusted = ancova(frame, "y", "ARM", covariates=["base"], factors=["COUNTRY"]).difference
-            yield f"{code} m{month} ANCOVA", adjusted.p
+        yield f"{code} m{month} change t-test", _t(change[month], arms)
+        yield (
+            f"{code} m{month} ANCOVA",
+            ancova(frame, "y", "ARM", covariates=["base"], factors=["COUNTRY"]).difference.p,
+        )
     long = change.drop(columns=0).stack().rename("y").reset_index()
     long = long.merge(adsl[["ARM", "COUNTRY"]].assign(base=values[0]), left_on="USUBJID", right_index=True)
     fit = mmrm_by_visit(long, "y", "USUBJID", "AVISITN", "ARM", baseline="base")
@@ -130,16 +132,35 @@ def smallest_p(trial: Trial, stop_below: float = 0.0) -> tuple[float, str]:
     return smallest
 
 
+def is_instructive(trial: Trial) -> bool:
+    """Every centre randomises, at least two rescues before month 12, at least two participants with new antibodies and
+    more with the cells than without, a serious event."""
+    adsl = trial.participants("ITT")
+    treated = trial.participants("SAF")
+    new = pd.Series(False, index=treated.index)
+    for code in parameters_of("adis"):
+        positive = trial.wide(code, "AVALC").loc[treated.index]
+        new |= (positive[0] == "NEGATIVE") & positive[[1, 3, 6]].eq("POSITIVE").any(axis=1)
+    with_cells = int(new[treated["ARM"] == "treatment"].sum())
+    return (
+        adsl["SITEID"].nunique() == assumed("design.centres")
+        and (adsl["RESCUEDY"] <= nominal_day(12)).sum() >= 2
+        and with_cells >= max(2, new.sum() - with_cells + 1)
+        and bool(trial.adae["SERIOUS"].any())
+    )
+
+
 def find(first: int = 0) -> int:
     spec = SimulationSpec()
     wanted = (assumed("shipped.responders_treatment"), assumed("shipped.responders_control"))
     seed = first
     while True:
         outcomes = simulate_outcomes(spec, seed)
-        if month12_counts(outcomes) == wanted and len(set(outcomes.centre)) == spec.centres:
+        if month12_counts(outcomes) == wanted:
             with tempfile.TemporaryDirectory() as folder:
                 write_dataset(simulate_trial(spec, seed), dataset_info(spec), Path(folder))
-                p, name = smallest_p(load_trial(folder), stop_below=0.05)
+                trial = load_trial(folder)
+            p, name = smallest_p(trial, stop_below=0.05) if is_instructive(trial) else (0.0, "not instructive")
             print(f"seed {seed}: counts as wanted; smallest p {p:.3g} ({name})", flush=True)
             if p >= 0.05:
                 return seed

@@ -25,8 +25,9 @@ TOC = (HERE / "_toc.yml").read_text(encoding="utf-8")
 
 def study(treatment: str = "BM-MSC", synthetic: bool = True, **parameters: Any) -> dict[str, Any]:
     info = {
-        "title": "Sample trial", "studyid": "SAMPLE", "synthetic": synthetic, "source": "made up", "licence": "CC BY 4.0",
-        "cutoff": "2024-11-01", "treatment": treatment, "control": "Sham", "sha256": {"adsl": "00ff"},
+        "title": "Sample trial", "studyid": "SAMPLE", "synthetic": synthetic, "source": "made up",
+        "licence": "CC BY 4.0", "cutoff": "2024-11-01", "treatment": treatment, "control": "Sham",
+        "sha256": {"adsl": "00ff"},
     }  # fmt: skip
     taken = {"data": "data/sample", "primary_month": 12, "alpha": 0.05, "vas_rule_mm": 20.0} | parameters
     return {"kind": "study", "parameters": taken, "info": info}
@@ -48,8 +49,8 @@ def results(treatment: str = "BM-MSC", responders: int = 37) -> Results:
     rows.add("structure.none", not_estimable("mean difference", "no participant with data", unit="ms"))
     rows.state(
         "response.verdict",
-        f"The response rate was {{response.rate.treatment|fraction}} with {treatment} and {{response.rate.control|fraction}} "
-        "with Sham; treatment difference {response.rd.mn|full}.",
+        f"The response rate was {{response.rate.treatment|fraction}} with {treatment} and "
+        "{response.rate.control|fraction} with Sham; treatment difference {response.rd.mn|full}.",
     )
     return rows
 

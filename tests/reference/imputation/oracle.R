@@ -76,8 +76,8 @@ covariances <- lapply(setNames(nm = methods), function(me) {
   i <- which(arm == 1 & is.na(Y[, 5]) & is.na(Y[, 6]) & is.na(Y[, 7]) & is.na(Y[, 8]) & complete.cases(Y[, 1:4]))[1]
   list(row = i - 1, cov = conditional(Y[i, ], X[i, ], ml$treatment, ml$control, me)$cov) })
 # mice: normal regressions of every outcome on all others and country, separately by arm.
-m <- 400
-imputed <- lapply(1:0, function(a) { d <- data.frame(Y[arm == a, ], X[arm == a, -1]); mice(d, m = m, maxit = 20, method = "norm", print = FALSE, seed = 7) })
+m <- 60
+imputed <- lapply(1:0, function(a) { d <- data.frame(Y[arm == a, ], X[arm == a, -1]); mice(d, m = m, maxit = 10, method = "norm", print = FALSE, seed = 7) })
 runs <- sapply(1:m, function(k) { D <- rbind(as.matrix(mice::complete(imputed[[1]], k)[, 1:8]), as.matrix(mice::complete(imputed[[2]], k)[, 1:8]))
   f <- lm(I(D[, 5] - D[, 1]) ~ arm + D[, 1] + X[, -1]); c(coef(f)[[2]], vcov(f)[2, 2], mean(D[arm == 1, 7]), mean(D[arm == 0, 7])) })
 pooled <- pool.scalar(runs[1, ], runs[2, ], n = n, k = 6)

@@ -1,0 +1,193 @@
+"""The published numbers: what they are compatible with, and what the data set at hand gives (section 9 of the plan)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pandas as pd
+
+from respine.analyses import discussion, participants, response
+from respine.analyses.study import Study
+from respine.results import Estimate, Results
+from respine.stats.compatibility import (
+    ENUMERATED_TESTS,
+    compatible_counts,
+    compatible_designs,
+    compatible_pairs,
+    excluded_effects,
+    implied_difference,
+    pairs_giving,
+)
+from respine.stats.proportions import compare_proportions
+from respine.trial.published import published
+
+LEAST_N = 40
+"""Fewest participants with a known response in an arm that are taken as possible."""
+EFFECTS = (0.1, 0.2, 0.3)
+_CONTEXT = {"analysis": "Published numbers", "parameter": "RESPONSE"}
+STATUSES = ("reproduced", "compatible", "not reproducible", "not available")
+
+
+def analyse() -> Results:
+    """What the published percentages and p-value imply; needs no data set.
+
+    Ids: ``published.pairs`` (whole-number pairs that print as the percentages), ``published.pairs.<test>`` (those whose
+    p-value prints as the published one), ``published.whole.<arm>`` (counts out of all randomised that print as the
+    percentage), ``published.difference`` (implied, taken as complete), ``published.excluding.<points>``,
+    ``published.designs``.
+    """
+    results = Results()
+    facts = _facts()
+    pairs = all_pairs()
+    method = "enumeration of whole counts that print as the published percentages"
+    _count(results, "pairs", len(pairs), method)
+    fitting = pairs_giving(pairs, facts["p"])
+    for test in ENUMERATED_TESTS:
+        _count(results, f"pairs.{test}", int((fitting["test"] == test).sum()), f"{method}; {test} p-value as published")
+    for role in ("treatment", "control"):
+        n = facts[f"n_{role}"]
+        whole = compatible_counts(facts[role], n_min=n, n_max=n)
+        _count(results, f"whole.{role}", len(whole), f"whole counts of {n} that print as the percentage", arm=role)
+    implied = implied_difference(facts["treatment"], facts["n_treatment"], facts["control"], facts["n_control"])
+    results.add("published.difference", implied, arm="difference", **_CONTEXT)
+    for name in ("lower", "upper"):
+        extreme = pairs[name].min() if name == "lower" else pairs[name].max()
+        estimate = Estimate(
+            statistic=f"risk difference, most extreme {name} limit", value=float(extreme), unit="proportion",
+            method="Miettinen-Nurminen limits over the compatible pairs",
+        )  # fmt: skip
+        results.add(f"published.pairs.{name}", estimate, arm="difference", **_CONTEXT)
+    for effect, row in excluded_effects(pairs, EFFECTS).iterrows():
+        how = "pairs whose Miettinen-Nurminen interval does not hold the difference"
+        _count(results, f"excluding.{round(100 * float(str(effect)))}", int(row["excluding"]), how)
+    _count(results, "designs", len(designs()), "two-arm designs, 1:1, two-sided, with the planned total")
+    return results
+
+
+def _count(results: Results, name: str, value: int, method: str, **context: Any) -> None:
+    results.add(f"published.{name}", Estimate(statistic="count", value=value, method=method), **(_CONTEXT | context))
+
+
+@cache
+def _facts() -> dict[str, Any]:
+    """The published numbers that everything here starts from."""
+    return {
+        "treatment": float(published("primary.responders.msc").value),
+        "control": float(published("primary.responders.sham").value),
+        "p": float(published("primary.responders.msc").p_value),
+        "n_treatment": int(published("design.randomised.msc").value),
+        "n_control": int(published("design.randomised.sham").value),
+        "planned": int(published("design.planned").value),
+    }
+
+
+@cache
+def all_pairs() -> pd.DataFrame:
+    """Every pair of whole counts that prints as the published percentages, with p-values and intervals."""
+    facts = _facts()
+    return compatible_pairs(
+        facts["treatment"],
+        facts["control"],
+        n_treatment=(LEAST_N, facts["n_treatment"]),
+        n_control=(LEAST_N, facts["n_control"]),
+    )
+
+
+def fitting_pairs() -> pd.DataFrame:
+    """The pairs and tests whose p-value prints as the published one."""
+    return pairs_giving(all_pairs(), _facts()["p"])
+
+
+def published_p() -> float:
+    """The published p-value of the responders."""
+    return float(_facts()["p"])
+
+
+@cache
+def designs() -> pd.DataFrame:
+    """Designs whose planned size is the published one."""
+    return compatible_designs(_facts()["planned"])
+
+
+def tests_of_all_randomised() -> dict[str, Estimate]:
+    """P-values where the percentages, rounded to the nearest whole count, stand for all randomised."""
+    facts = _facts()
+    x = [round(facts[role] * facts[f"n_{role}"] / 100) for role in ("treatment", "control")]
+    counts = (x[0], facts["n_treatment"], x[1], facts["n_control"])
+    return {test: compare_proportions(*counts, test=test) for test in ENUMERATED_TESTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A published value beside what the data set gives: ``status`` is one of :data:`STATUSES`."""
+
+    id: str
+    quantity: str
+    arm: str
+    published: str
+    recomputed: str
+    status: str
+
+
+def compare(study: Study) -> list[Compared]:
+    """Published beside recomputed, row by row; a value that is not available is compared with nothing."""
+    from respine.trial.published import load_published
+
+    given = _recomputed(study)
+    rows = []
+    for row in load_published().itertuples():
+        value = "" if row.status != "published" else str(row.value)
+        recomputed = given.get(str(row.id), "")
+        if row.status != "published":
+            status = "not available"
+        elif not recomputed:
+            status = ""
+        elif recomputed == value:
+            status = "reproduced"
+        else:
+            status = "compatible" if row.id in _COMPATIBLE else "not reproducible"
+        rows.append(Compared(str(row.id), str(row.quantity), str(row.arm), value, recomputed, status))
+    return rows
+
+
+_COMPATIBLE = frozenset({"design.registry_enrolled", "design.planned"})
+"""Public sources disagree on these; another number there contradicts nothing."""
+
+
+def _recomputed(study: Study) -> dict[str, str]:
+    """What the data set gives for rows of the published table, as the table prints it."""
+    flow = participants.analyse(study)
+    counts = response.count(response.primary_frame(study))
+    shares = {
+        role: 100 * x / n if n else float("nan")
+        for role, (x, n) in {"treatment": counts[:2], "control": counts[2:]}.items()
+    }
+    p = compare_proportions(*counts, test="yates")
+    both = discussion.analyse(study)
+    met = all(both[f"discussion.both.{name}"].p <= study.parameters.alpha for name in discussion.ENDPOINTS)
+    safety = study.trial.participants("SAF")
+    events = study.trial.adae
+    events = events[events["USUBJID"].isin(safety.index) & events["TRTEM"]]
+    related = int((events["SERIOUS"] & events["RELATED"]).sum())
+
+    def month(day: Any) -> str:
+        return "" if pd.isna(day) else f"{day:%Y-%m}"
+
+    def whole(value: float) -> str:
+        return f"{int(value + 0.5)}" if value == value else ""
+
+    return {
+        "design.randomised.all": whole(flow["participants.randomised.overall"].value),
+        "design.randomised.msc": whole(flow["participants.randomised.treatment"].value),
+        "design.randomised.sham": whole(flow["participants.randomised.control"].value),
+        "design.centres": whole(flow["participants.centres"].value),
+        "design.recruit_start": month(study.trial.participants("ITT")["RANDDT"].min()),
+        "design.countries": whole(flow["participants.countries"].value),
+        "primary.responders.msc": whole(shares["treatment"]),
+        "primary.responders.sham": whole(shares["control"]),
+        "primary.p": f"{p.value:.2f}" if p.estimable else "",
+        "primary.met": "yes" if met else "no",
+        "safety.related_sae": whole(related),
+    }
