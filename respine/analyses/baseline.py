@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
@@ -143,4 +143,4 @@ def observed_levels(results: Results, item: Characteristic) -> list[str]:
     """Slugs of the levels that the results hold for a category, in order."""
     prefix = f"baseline.{item.slug}."
     ids = [id.removeprefix(prefix) for id in results if id.startswith(prefix) and id.endswith(".overall")]
-    return [cast(str, id.removesuffix(".overall")) for id in ids if id != "missing.overall"]
+    return [id.removesuffix(".overall") for id in ids if id != "missing.overall"]

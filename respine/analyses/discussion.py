@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from respine.analyses import response, structure
 from respine.analyses.study import Study
 from respine.results import Estimate, Results, not_estimable
@@ -42,7 +44,11 @@ def _in_favour(estimate: Estimate) -> float:
 
 def _adjusted(decided: MultipleTests, name: str, estimate: Estimate) -> Estimate:
     value = decided.adjusted[decided.names.index(name)]
-    known = {"n_treatment": estimate.n_treatment, "n_control": estimate.n_control, "method": decided.procedure}
+    known: dict[str, Any] = {
+        "n_treatment": estimate.n_treatment,
+        "n_control": estimate.n_control,
+        "method": decided.procedure,
+    }
     if value != value:
         return not_estimable("p-value", "the endpoint has no p-value", **known)
     return Estimate(statistic="p-value", value=value, p=value, **known)

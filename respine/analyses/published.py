@@ -26,6 +26,8 @@ from respine.trial.published import published
 LEAST_N = 40
 """Fewest participants with a known response in an arm that are taken as possible."""
 EFFECTS = (0.1, 0.2, 0.3)
+TESTS = ENUMERATED_TESTS
+"""The tests tried against the published p-value."""
 _CONTEXT = {"analysis": "Published numbers", "parameter": "RESPONSE"}
 STATUSES = ("reproduced", "compatible", "not reproducible", "not available")
 
@@ -44,7 +46,7 @@ def analyse() -> Results:
     method = "enumeration of whole counts that print as the published percentages"
     _count(results, "pairs", len(pairs), method)
     fitting = pairs_giving(pairs, facts["p"])
-    for test in ENUMERATED_TESTS:
+    for test in TESTS:
         _count(results, f"pairs.{test}", int((fitting["test"] == test).sum()), f"{method}; {test} p-value as published")
     for role in ("treatment", "control"):
         n = facts[f"n_{role}"]
@@ -116,7 +118,7 @@ def tests_of_all_randomised() -> dict[str, Estimate]:
     facts = _facts()
     x = [round(facts[role] * facts[f"n_{role}"] / 100) for role in ("treatment", "control")]
     counts = (x[0], facts["n_treatment"], x[1], facts["n_control"])
-    return {test: compare_proportions(*counts, test=test) for test in ENUMERATED_TESTS}
+    return {test: compare_proportions(*counts, test=test) for test in TESTS}
 
 
 @dataclass(frozen=True, slots=True)

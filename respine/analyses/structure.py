@@ -85,8 +85,8 @@ def _main(results: Results, study: Study, changes: pd.DataFrame) -> None:
     robust = main_analysis(study, changes, "HC3")["difference"]
     _place(results, "robust", robust, arm="difference", visit=month)
     at_month = changes[changes["AVISITN"] == month]
-    by_arm = [at_month.loc[at_month["ARM"] == role, "CHG"] for role in ROLES]
-    _place(results, "g", hedges_g(*by_arm, level=level), arm="difference", visit=month)
+    treatment, control = (at_month.loc[at_month["ARM"] == role, "CHG"] for role in ROLES)
+    _place(results, "g", hedges_g(treatment, control, level), arm="difference", visit=month)
 
 
 def _mixed_model(results: Results, study: Study, changes: pd.DataFrame) -> None:

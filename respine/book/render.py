@@ -86,10 +86,16 @@ def render(
     seconds: dict[str, float] = {}
     targets = {"html": out_dir / "html", "typst": out_dir / ".sphinx" / "typst"}
     overrides = {"nitpicky": True, "respine_pdf": "typst" in builders, **(config or {})}
+    # Sphinx compares this file with its settings, among them paths of this machine: it stays out of the report.
+    build_info = out_dir / ".sphinx" / "buildinfo"
+    if build_info.is_file():
+        shutil.move(build_info, targets["html"] / ".buildinfo")
     for builder in (name for name in BUILDERS if name in builders):
         start = time.perf_counter()
         _run(source_dir, targets[builder], out_dir / ".sphinx" / "doctrees", builder, overrides, recorder)
         seconds[builder] = time.perf_counter() - start
+    if "html" in builders:
+        shutil.move(targets["html"] / ".buildinfo", build_info)
     return _gather(out_dir, targets, builders, seconds)
 
 
@@ -107,6 +113,8 @@ def _run(
         cli_config={"latex_individualpages": False, "external_toc_path": "_toc.yml", **overrides},
         sourcedir=source_dir,
     )
+    # The theme appends to this list; Sphinx's own default would carry that into the next build of this process.
+    settings["templates_path"] = []
     early = io.StringIO()
     recorder.filters.clear()
     logger = logging.getLogger("sphinx")

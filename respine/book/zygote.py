@@ -18,11 +18,18 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 MESSAGE_BYTES = 1 << 20
 _REAP_SECONDS = 0.2
 _PR_SET_PDEATHSIG = 1
+_KERNEL_MODULES = (
+    "ipykernel.kernelapp", "ipykernel.ipkernel", "matplotlib_inline.backend_inline",
+    # The rest a kernel imports while it starts.
+    "ipykernel.debugger", "IPython.core.completerlib", "IPython.core.debugger", "IPython.core.logger",
+    "IPython.extensions.storemagic", "encodings.idna", "sqlite3", "tornado.platform.asyncio",
+)  # fmt: skip
 
 
 def serve(control: int, folder: str, preload: str) -> None:
@@ -51,10 +58,10 @@ def serve(control: int, folder: str, preload: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _import_all(names: Any) -> None:
+def _import_all(names: Iterable[str]) -> None:
     # A module that cannot be imported fails again, visibly, in the chapter that wants it.
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    for name in ("ipykernel.kernelapp", "ipykernel.ipkernel", "matplotlib_inline.backend_inline", *names):
+    for name in (*_KERNEL_MODULES, *names):
         with contextlib.suppress(Exception):
             importlib.import_module(name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from respine.analyses.immune import CLASSES, MONTHS, QUANTILES, ROLES
 from respine.analyses.study import Arms, Study
@@ -133,7 +134,7 @@ def fluorescence_figure(results: Results, arms: Arms) -> Figure:
             _intensity(ax, results, name, arms)
         axes[0].set_ylim(max(FLOOR, min(known)) / 1.5, max(10 * FLOOR, *known) * 1.5)
         axes[0].set_ylabel("Mean fluorescence intensity")
-        axes[1].legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0, handlelength=2.4)
+        drawing.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, handlelength=2.4)
     else:
         for ax in axes:
             ax.set_axis_off()
@@ -171,6 +172,9 @@ def _intensity(ax: Axes, results: Results, name: str, arms: Arms) -> None:
             label=arms[role], zorder=3,
         )  # fmt: skip
     ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_title(f"Anti-HLA c{CLASS_NAMES[name][1:]}")
     ax.set_xticks(list(MONTHS), [f"{month:g}" for month in MONTHS])
     ax.set_xlim(min(MONTHS) - 0.8, max(MONTHS) + 0.6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from respine.analyses.published import ENUMERATED_TESTS, LEAST_N, Compared
+from respine.analyses.published import LEAST_N, TESTS, Compared
 from respine.analyses.study import Study
 from respine.display import wording
 from respine.display.numbers import format_ci, format_number, format_p, format_points
@@ -72,15 +72,15 @@ def pairs_table(fitting: pd.DataFrame) -> Table:
     """The pairs of whole counts, with the test, that give the published p-value."""
     rows = [
         Row(
-            f"{row.x_treatment}/{row.n_treatment} against {row.x_control}/{row.n_control}",
+            f"{row['x_treatment']}/{row['n_treatment']} against {row['x_control']}/{row['n_control']}",
             (
-                TEST_NAMES[str(row.test)],
-                format_p(float(row.p)),
-                format_points(float(row.difference)),
-                format_ci(100 * float(row.lower), 100 * float(row.upper), 1),
+                TEST_NAMES[row["test"]],
+                format_p(row["p"]),
+                format_points(row["difference"]),
+                format_ci(100 * row["lower"], 100 * row["upper"], 1),
             ),
         )
-        for row in fitting.itertuples()
+        for row in fitting.to_dict("records")
     ]
     return Table(
         label="tbl-pairs",
@@ -109,25 +109,25 @@ def tests_table(p_values: dict[str, Estimate]) -> Table:
 def p_figure(pairs: pd.DataFrame, published_p: float) -> Figure:
     """The p-values of all compatible pairs, test by test, with the band that prints as the published one."""
     drawing, (ax,) = canvas(2.6)
-    names = [TEST_NAMES[test] for test in ENUMERATED_TESTS]
+    names = [TEST_NAMES[test] for test in TESTS]
     ax.axvspan(published_p - 0.005, published_p + 0.005, color=GREY, alpha=0.25, linewidth=0)
     ax.annotate(
         f"prints as {format_p(published_p)}", (published_p, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
         textcoords="offset points", ha="center", fontsize=8, color=GREY,
     )  # fmt: skip
     inside = {}
-    for y, test in enumerate(ENUMERATED_TESTS):
+    for y, test in enumerate(TESTS):
         p = pairs[test].dropna()
         hit = (p >= published_p - 0.005) & (p < published_p + 0.005)
         inside[test] = int(hit.sum())
         ax.plot(p[~hit], [y] * int((~hit).sum()), "|", color=GREY, markersize=9)
         ax.plot(p[hit], [y] * inside[test], "o", color=COLOUR["treatment"], markersize=5)
-    ax.set_yticks(range(len(names)), [f"{name}: {inside[t]}" for name, t in zip(names, ENUMERATED_TESTS, strict=True)])
+    ax.set_yticks(range(len(names)), [f"{name}: {inside[t]}" for name, t in zip(names, TESTS, strict=True)])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set_xlabel("p")
-    found = [TEST_NAMES[t] for t in ENUMERATED_TESTS if inside[t]]
-    columns = ["x_treatment", "n_treatment", "x_control", "n_control", *ENUMERATED_TESTS]
+    found = [TEST_NAMES[t] for t in TESTS if inside[t]]
+    columns = ["x_treatment", "n_treatment", "x_control", "n_control", *TESTS]
     return figure(
         drawing,
         label="fig-compatible",
@@ -145,18 +145,18 @@ def designs_table(designs: pd.DataFrame) -> Table:
     usual = designs[(designs["power"].isin([0.8, 0.9])) & (designs["dropout"].isin([0.1, 0.15, 0.2]))]
     rows = [
         Row(
-            str(row.design)[:1].upper() + str(row.design)[1:],
+            row["design"][:1].upper() + row["design"][1:],
             (
                 EMPTY
-                if pd.isna(row.control)
-                else f"{100 * float(row.control):.0f}% against {100 * float(row.treatment):.0f}%",
-                format_number(float(row.difference), 2),
-                f"{100 * float(row.power):.0f}%",
-                f"{100 * float(row.dropout):.0f}%",
-                str(int(row.evaluable)),
+                if pd.isna(row["control"])
+                else f"{100 * row['control']:.0f}% against {100 * row['treatment']:.0f}%",
+                format_number(row["difference"], 2),
+                f"{100 * row['power']:.0f}%",
+                f"{100 * row['dropout']:.0f}%",
+                f"{row['evaluable']:.0f}",
             ),
         )
-        for row in usual.itertuples()
+        for row in usual.to_dict("records")
     ]
     return Table(
         label="tbl-designs",
@@ -192,11 +192,12 @@ def sentences(results: Results, rows: list[Compared]) -> Results:
     said = Results()
     compared = [r for r in rows if r.status in ("reproduced", "compatible", "not reproducible")]
     reproduced = sum(r.status == "reproduced" for r in compared)
-    fitting = [t for t in ENUMERATED_TESTS if results[f"published.pairs.{t}"].value > 0]
+    fitting = [t for t in TESTS if results[f"published.pairs.{t}"].value > 0]
+    names = wording.listed([TEST_NAMES[t][0].lower() + TEST_NAMES[t][1:] for t in fitting])
     tests = (
         "no test tried gives the published p-value"
         if not fitting
-        else f"only {wording.listed([TEST_NAMES[t][0].lower() + TEST_NAMES[t][1:] for t in fitting])} gives the published p-value "
+        else f"only {names} gives the published p-value "
         f"({wording.listed([f'{{published.pairs.{t}}}' for t in fitting])} pairs)"
     )
     said.state(

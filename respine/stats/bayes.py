@@ -133,7 +133,8 @@ def posterior_difference(
 
     Notes
     -----
-    Spiegelhalter, Abrams & Myles 2004, doi 10.1002/0470092602; Altham 1969, Journal of the Royal Statistical Society B 31:261-269.
+    Spiegelhalter, Abrams & Myles 2004, doi 10.1002/0470092602; Altham 1969, Journal of the
+    Royal Statistical Society B 31:261-269.
     """
     for x, n in ((x_treatment, n_treatment), (x_control, n_control)):
         if not 0 <= x <= n:
@@ -150,41 +151,36 @@ def posterior_difference(
     names = ("posterior risk difference", "P(RD > 0)", f"P(RD > {margin:g})")
     if n_treatment == 0 or n_control == 0:
         reason = f"no participants in the {'treatment' if n_treatment == 0 else 'control'} arm"
-        missing = [not_estimable(name, reason, **known) for name in names]
+        mean, benefit, beyond = (not_estimable(name, reason, **known) for name in names)
         return PosteriorDifference(
             prior=prior,
-            difference=missing[0],
-            probability_benefit=missing[1],
-            probability_margin=missing[2],
+            difference=mean,
+            probability_benefit=benefit,
+            probability_margin=beyond,
             margin=margin,
             grid=(),
             density=(),
         )
     treatment = (prior.treatment[0] + x_treatment, prior.treatment[1] + n_treatment - x_treatment)
     control = (prior.control[0] + x_control, prior.control[1] + n_control - x_control)
-    mean = _mean(treatment) - _mean(control)
     lower, upper = (
         optimize.brentq(lambda d, q=q: float(exceedance(d, treatment, control)) - q, -1, 1, xtol=1e-12)
         for q in ((1 + level) / 2, (1 - level) / 2)
     )
-    known_probability = known | {"level": np.nan}
+    se = float(np.sqrt(_variance(treatment) + _variance(control)))
+    difference = Estimate(
+        statistic=names[0], value=_mean(treatment) - _mean(control), lower=lower, upper=upper, se=se, **known
+    )
+    benefit, beyond = (
+        Estimate(statistic=name, value=float(exceedance(d, treatment, control)), **known | {"level": np.nan})
+        for name, d in zip(names[1:], (0.0, margin), strict=True)
+    )
     grid = np.linspace(-1, 1, points)
     return PosteriorDifference(
         prior=prior,
-        difference=Estimate(
-            statistic=names[0],
-            value=mean,
-            lower=lower,
-            upper=upper,
-            se=float(np.sqrt(_variance(treatment) + _variance(control))),
-            **known,
-        ),
-        probability_benefit=Estimate(
-            statistic=names[1], value=float(exceedance(0.0, treatment, control)), **known_probability
-        ),
-        probability_margin=Estimate(
-            statistic=names[2], value=float(exceedance(margin, treatment, control)), **known_probability
-        ),
+        difference=difference,
+        probability_benefit=benefit,
+        probability_margin=beyond,
         margin=margin,
         grid=tuple(grid.tolist()),
         density=tuple(density(grid, treatment, control).tolist()),

@@ -477,7 +477,7 @@ class _Layout:
     def _target(self, method: Method, own: FloatArray, reference: FloatArray, late: BoolArray) -> FloatArray:
         """(B, rows, p): mean of the joint distribution that the method builds for participants who depart."""
         if method == "CR":
-            return np.where(late.any(axis=1)[:, None], reference, own)
+            return np.where(late.max(axis=1, keepdims=True), reference, own)
         target: FloatArray = np.array(np.where(late, reference, own))
         if method == "J2R":
             return target

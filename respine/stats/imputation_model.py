@@ -19,6 +19,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -182,7 +183,7 @@ class Group:
         starts = [
             j for j in range(self.p) if j == 0 or (self.extent == j).any() or self.earliest(j) != self.earliest(j - 1)
         ]
-        return tuple(zip(starts, [*starts[1:], self.p], strict=True))[::-1]
+        return tuple(pairwise([*starts, self.p]))[::-1]
 
     def _products(
         self, extent: int, filled: FloatArray, spread: Sequence[FloatArray] | None, weights: FloatArray | None
@@ -336,8 +337,8 @@ class Group:
 
 def extents(missing: BoolArray) -> IntArray:
     """(n,): outcomes up to the last observed one; 0 where none is observed."""
-    p = missing.shape[1]
-    last: IntArray = np.where(missing.all(axis=1), 0, p - np.argmin(missing[:, ::-1], axis=1))
+    position = np.arange(1, missing.shape[1] + 1)
+    last: IntArray = np.where(missing, 0, position).max(axis=1, initial=0)
     return last
 
 
