@@ -37,7 +37,7 @@ ParameterFile = Annotated[
     Path | None, typer.Option("--params", metavar="FILE", help="YAML file of parameters; -p goes before it.")
 ]
 Jobs = Annotated[
-    int | None, typer.Option("--jobs", "-j", min=1, max=64, help="Chapters at a time [default: the number of cores].")
+    int | None, typer.Option("--jobs", "-j", min=1, max=64, help="Chapters at a time [default: one more than cores].")
 ]
 EngineName = Annotated[
     str, typer.Option("--engine", metavar="forked|papermill", help="Forked kernels, or papermill's ordinary ones.")
@@ -88,7 +88,9 @@ def build(
     data: DataOption = None,
     parameter: Chosen = None,
     params: ParameterFile = None,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the report goes.")] = Path("report"),
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where the report goes [default: report].")
+    ] = None,
     jobs: Jobs = None,
     engine: EngineName = "forked",
     timeout: Timeout = 600,
@@ -105,16 +107,17 @@ def build(
 
     with Display(quiet or as_json) as display:
         built = build_report(request, display, display.say)
+    report = _from_here(built.out)
     if as_json:
         _print_json({**dataclasses.asdict(built), "out": str(built.out)})
     elif built.current and not quiet:
-        print(f"{out} is up to date: nothing has changed ({built.seconds:.2f} s)")
+        print(f"{report} is up to date: nothing has changed ({built.seconds:.2f} s)")
     elif not quiet:
         n = f"{len(built.executed)} chapters executed, {len(built.cached)} unchanged"
-        print(f"{out}: {built.n_results} results; {n}; {built.seconds:.1f} s")
+        print(f"{report}: {built.n_results} results; {n}; {built.seconds:.1f} s")
         if built.n_warnings:
-            print(f"{built.n_warnings} warnings about the data: {out / 'findings.csv'}")
-        print(f"  {out / 'html' / 'index.html'}\n  {out / 'respine.pdf'}")
+            print(f"{built.n_warnings} warnings about the data: {report / 'findings.csv'}")
+        print(f"  {report / 'html' / 'index.html'}\n  {report / 'respine.pdf'}")
 
 
 @app.command(epilog="Example: respine refresh response safety")
@@ -126,7 +129,7 @@ def refresh(
     quiet: Quiet = False,
 ) -> None:
     """Execute committed chapters in place with their default parameters, the same bytes every time."""
-    request = _request(None, None, None, Path("report"), jobs, engine, timeout, True)
+    request = _request(None, None, None, None, jobs, engine, timeout, True)
     from respine.book.progress import Display
     from respine.book.refresh import refresh as refresh_chapters
 
@@ -145,7 +148,7 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Say which chapters a build would execute."""
-    request = _request(parameter, params, data, Path("report"), None, "forked", 600, False)
+    request = _request(parameter, params, data, None, None, "forked", 600, False)
     from respine.book.build import chapter_states, make_plan
 
     states = chapter_states(request.repository, make_plan(request.repository, request.overrides, request.data))
@@ -266,7 +269,7 @@ def _request(
     parameter: Sequence[str] | None,
     params: Path | None,
     data: Path | None,
-    out: Path,
+    out: Path | None,
     jobs: int | None,
     engine: str,
     timeout: int,
@@ -285,14 +288,19 @@ def _request(
 
     return Request(
         repository=repository,
-        out=out,
+        out=(repository.root / "report" if out is None else out).resolve(),
         overrides=overrides,
         data=folder,
         engine="papermill" if engine == "papermill" else "forked",
-        jobs=jobs or os.cpu_count() or 1,
+        jobs=jobs or (os.cpu_count() or 1) + 1,  # one more, since a chapter whose kernel starts leaves a core idle
         timeout=timeout,
         force=force,
     )
+
+
+def _from_here(path: Path) -> Path:
+    """A path as a person in the working folder would write it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _print_changes(changes: list[Change], rows: int) -> None:

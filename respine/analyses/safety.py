@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from respine.analyses.study import Study
-from respine.results import NAN, Estimate, Results, not_estimable
+from respine.results import Estimate, Results, not_estimable
 from respine.stats.events import (
     compare_risks,
     incidence_rate,
@@ -71,7 +71,8 @@ def analyse(study: Study) -> Results:
             _unknown(results, name, NO_REASONS, exposed)
         else:
             _left(results, name, exposed.people["DCSREAS"] == reason, exposed)
-    _severity(results, events, exposed)
+    if not study.trial.adae.empty:
+        _severity(results, events, exposed)
     _terms(results, events, exposed)
     return results
 
@@ -123,7 +124,7 @@ def _exposure(exposed: Exposed, role: str) -> Estimate:
 
 
 def _coding(results: Results, study: Study, events: pd.DataFrame) -> None:
-    """Events whose start is unknown (counted), that began before the injection, or whose participant was not treated."""
+    """Events of unknown start (they count), those from before the injection, and those of the never treated."""
     adae = study.trial.adae
     treated = adae["USUBJID"].isin(study.trial.participants("SAF").index)
     counts = {
@@ -191,9 +192,9 @@ def _severity(results: Results, events: pd.DataFrame, exposed: Exposed) -> None:
     """Participants by the worst severity of their events, all and related."""
     for kind in ("any", "related"):
         rows = worst_severity(events[_is(kind, events)], exposed.n, "AESEV", SEVERITIES)
-        for row in rows.itertuples():
-            share = proportion(row.participants, row.n, level=exposed.level)
-            _place(results, f"severity.{kind}.{row.severity.lower()}.{row.arm}", share, arm=row.arm)
+        for arm, severity, x in rows[["arm", "severity", "participants"]].itertuples(index=False, name=None):
+            share = proportion(x, exposed.n[arm], level=exposed.level)
+            _place(results, f"severity.{kind}.{severity.lower()}.{arm}", share, arm=arm)
 
 
 def _terms(results: Results, events: pd.DataFrame, exposed: Exposed) -> None:
@@ -201,12 +202,11 @@ def _terms(results: Results, events: pd.DataFrame, exposed: Exposed) -> None:
     summary = summarise_events(events, exposed.n, exposed.years, _TERM, level=exposed.level)
     _frequencies(results, summary, slugs, exposed)
     if slugs:
-        for row in compare_risks(summary, _TERM, exposed.level).itertuples():
-            _compare(results, slugs[row.AEBODSYS, row.AEDECOD], row, exposed)
-    serious = events[events["SERIOUS"]]
-    summary = summarise_events(serious, exposed.n, exposed.years, _TERM, level=exposed.level)
-    only_terms = {key: f"serious_{slug}" for key, slug in slugs.items() if key[1]}
-    _frequencies(results, summary, only_terms, exposed)
+        for row in compare_risks(summary, _TERM, exposed.level).to_dict("records"):
+            _compare(results, slugs[row["AEBODSYS"], row["AEDECOD"]], row, exposed)
+    serious = summarise_events(events[events["SERIOUS"]], exposed.n, exposed.years, _TERM, level=exposed.level)
+    terms = {key: f"serious_{slug}" for key, slug in slugs.items() if key[1]}
+    _frequencies(results, serious, terms, exposed)
 
 
 def _slugs(events: pd.DataFrame) -> dict[tuple[str, str], str]:
@@ -229,28 +229,24 @@ def _slugs(events: pd.DataFrame) -> dict[tuple[str, str], str]:
 def _frequencies(
     results: Results, summary: pd.DataFrame, slugs: Mapping[tuple[str, str], str], exposed: Exposed
 ) -> None:
-    for row in summary.itertuples():
-        slug = slugs.get((row.AEBODSYS, row.AEDECOD))
+    for row in summary.to_dict("records"):
+        slug = slugs.get((row["AEBODSYS"], row["AEDECOD"]))
         if slug is not None:
-            term = row.AEDECOD or row.AEBODSYS
-            _frequency(results, slug, row.participants, row.events, row.arm, exposed, parameter=term)
+            term = row["AEDECOD"] or row["AEBODSYS"]
+            _frequency(results, slug, row["participants"], row["events"], row["arm"], exposed, parameter=term)
 
 
-def _compare(results: Results, slug: str, row: Any, exposed: Exposed) -> None:
-    counts = (row.participants_treatment, row.n_treatment, row.participants_control, row.n_control)
-    context = {"arm": "difference", "parameter": row.AEDECOD}
+def _compare(results: Results, slug: str, row: Mapping[Hashable, Any], exposed: Exposed) -> None:
+    """Risk difference of a preferred term with Fisher's p, and the p adjusted over all terms."""
+    known = {"n_treatment": row["n_treatment"], "n_control": row["n_control"]}
+    context = {"arm": "difference", "parameter": row["AEDECOD"]}
+    counts = (row["participants_treatment"], row["n_treatment"], row["participants_control"], row["n_control"])
     difference = _difference(counts, exposed)
     method = f"{difference.method}; Fisher exact test"
-    _place(results, f"{slug}.difference", difference.replace(p=row.p, method=method), **context)
-    known: dict[str, Any] = {
-        "n_treatment": row.n_treatment,
-        "n_control": row.n_control,
-        "method": "Benjamini-Hochberg adjustment of Fisher's p over the preferred terms",
-    }
-    estimable = row.q == row.q
-    adjusted = (
-        Estimate(statistic="p-value", value=row.q, p=row.q, **known)
-        if estimable
-        else not_estimable("p-value", "an arm is empty", **known)
-    )
+    _place(results, f"{slug}.difference", difference.replace(p=row["p"], method=method), **context)
+    method = "Fisher exact test, Benjamini-Hochberg adjustment over the preferred terms"
+    if difference.estimable:
+        adjusted = Estimate(statistic="p-value", value=row["q"], p=row["q"], method=method, **known)
+    else:
+        adjusted = difference.replace(statistic="p-value", method=method)
     _place(results, f"{slug}.q", adjusted, **context)

@@ -175,11 +175,13 @@ def _papermill(chapter: Chapter, values: Mapping[str, Any], run: Run, watch: _Wa
         import nbformat
         import papermill
 
-        from respine.book.forked_engine import ENGINE, IpcKernelManager
+        from respine.book import forked_engine
 
-    engine: dict[str, Any] = {"engine_name": ENGINE}
+        forked_engine.register()
+
+    engine: dict[str, Any] = {"engine_name": forked_engine.ENGINE}
     if run.engine == "papermill":
-        engine = {"engine_name": "nbclient", "kernel_manager_class": IpcKernelManager}
+        engine = {"engine_name": "nbclient", "kernel_manager_class": forked_engine.IpcKernelManager}
     notebook = nbformat.read(chapter.path, as_version=4)
     notebook.cells = [cell for cell in notebook.cells if INJECTED_TAG not in cell.metadata.get("tags", ())]
     return papermill.execute_notebook(

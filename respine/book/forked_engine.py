@@ -20,12 +20,12 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
-from papermill.engines import NBClientEngine, papermill_engines
 
 from respine.book.zygote import MESSAGE_BYTES
 
@@ -96,7 +96,16 @@ class Zygote:
         program += "serve(int(sys.argv[1]), sys.argv[2], sys.argv[3])"
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", program, str(theirs.fileno()), str(self.folder), ",".join(preload)],
+                # Without frozen modules, as ipykernel starts its kernels: its debugger complains otherwise.
+                [
+                    sys.executable,
+                    "-Xfrozen_modules=off",
+                    "-c",
+                    program,
+                    str(theirs.fileno()),
+                    str(self.folder),
+                    ",".join(preload),
+                ],
                 env=environment or kernel_environment(),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -273,18 +282,39 @@ def kernel_source(preload: Iterable[str] | None) -> Iterator[None]:
             IpcKernelManager.folder = None
 
 
-class ForkedEngine(NBClientEngine):  # type: ignore[misc]
-    """Papermill's engine of the name :data:`ENGINE`."""
+@cache
+def _engine_class() -> type:
+    from papermill.engines import NBClientEngine
 
-    @classmethod
-    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **kwargs: Any) -> Any:
-        """Run a notebook in a forked kernel, or in an ordinary one where forking is not possible."""
-        manager: type[IpcKernelManager] = IpcKernelManager
-        if can_fork() and _is_this_python(kernel_name):
-            start_zygote()
-            if ForkedKernelManager.zygote is not None and ForkedKernelManager.zygote.usable():
-                manager = ForkedKernelManager
-        return super().execute_managed_notebook(nb_man, kernel_name, kernel_manager_class=manager, **kwargs)
+    class ForkedEngine(NBClientEngine):  # type: ignore[misc]
+        """Papermill's engine of the name :data:`ENGINE`."""
+
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **kwargs: Any) -> Any:
+            """Run a notebook in a forked kernel, or in an ordinary one where forking is not possible."""
+            manager: type[IpcKernelManager] = IpcKernelManager
+            if can_fork() and _is_this_python(kernel_name):
+                start_zygote()
+                if ForkedKernelManager.zygote is not None and ForkedKernelManager.zygote.usable():
+                    manager = ForkedKernelManager
+            return super().execute_managed_notebook(nb_man, kernel_name, kernel_manager_class=manager, **kwargs)
+
+    return ForkedEngine
+
+
+def __getattr__(name: str) -> Any:
+    # papermill loads its engines while it is imported itself: a class statement at the top of this module would import
+    # papermill, and papermill, by the entry point, this module before it is complete.
+    if name == "ForkedEngine":
+        return _engine_class()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def register() -> None:
+    """Make the engine known to papermill, also where the package is not installed but run from a checkout."""
+    from papermill.engines import papermill_engines
+
+    papermill_engines.register(ENGINE, _engine_class())
 
 
 def _is_this_python(kernel_name: str) -> bool:
@@ -293,6 +323,3 @@ def _is_this_python(kernel_name: str) -> bool:
     argv = KernelSpecManager().get_kernel_spec(kernel_name).argv
     runs_here = argv[0] in ("python", "python3") or Path(argv[0]).resolve() == Path(sys.executable).resolve()
     return runs_here and _LAUNCHER in argv
-
-
-papermill_engines.register(ENGINE, ForkedEngine)

@@ -256,6 +256,10 @@ def _visit_downloads(self: Any, node: Element) -> None:
 
 
 def _visit_download_link(self: Any, node: Element) -> None:
+    if node["target"] == f"{DOWNLOADS}/respine.pdf" and not self.config.respine_pdf:
+        # Jupyter Book alone makes no PDF: the words stay, the link would lead nowhere.
+        self.body.append(escape(node.astext()))
+        raise nodes.SkipNode
     uri = relative_uri(self.builder.get_target_uri(self.builder.current_docname), node["target"])
     self.body.append(self.starttag(node, "a", "", href=uri, CLASS="reference download internal"))
 

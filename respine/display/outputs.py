@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -189,7 +190,9 @@ def figure(
     import matplotlib.pyplot as plt
 
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": label}):
+    with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": label}), warnings.catch_warnings():
+        # Text from the data may hold characters that the font lacks; they are drawn as empty boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         drawing.savefig(
             buffer, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.02,
             metadata={"Date": None, "Creator": None, "Format": None, "Type": None},

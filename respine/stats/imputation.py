@@ -373,13 +373,12 @@ class _Layout:
         scale = np.array([np.nanstd(y[:, j]) or 1.0 for j in range(len(used))])
         y = np.nan_to_num((y - centre) / scale)
         groups, members, model, notes = _choose_groups(data, used, y)
-        if not enough.all():
-            lost = [
-                f"{variable} at visit {visit:g}"
-                for (variable, visit), ok in zip(data.columns, enough, strict=True)
-                if not ok
-            ]
-            notes.append(f"too few observations to impute {', '.join(lost)}")
+        lost = [data.columns[j] for j in np.flatnonzero(~enough & data.missing.any(axis=0)).tolist()]
+        if lost:
+            names = ", ".join(f"{variable} at visit {visit:g}" for variable, visit in lost)
+            notes.append(f"too few observations to impute {names if len(used) else 'any outcome'}")
+        if not data.missing.any():
+            notes = []
         return cls(data, used, centre, scale, _design(data), y, groups, members, model, "; ".join(notes))
 
     @property
@@ -504,7 +503,7 @@ def _shift(values: FloatArray, data: IncompleteData, shifts: Mapping[str, float]
 def _design(data: IncompleteData) -> FloatArray:
     """Intercept and centred covariates: one whose effect cannot be estimated then drops out at its mean."""
     covariates = np.empty((data.n, 0)) if data.covariates is None else np.asarray(data.covariates, float)
-    return np.column_stack([np.ones(data.n), covariates - covariates.mean(axis=0)])
+    return np.column_stack([np.ones(data.n), covariates - covariates.sum(axis=0) / max(data.n, 1)])
 
 
 def _enough(data: IncompleteData) -> BoolArray:

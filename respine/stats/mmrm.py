@@ -29,6 +29,7 @@ from respine.stats.mmrm_likelihood import (
     maximise,
     outcome,
     prepare,
+    visit_labels,
 )
 
 DF_LABELS: dict[DegreesOfFreedom, str] = {
@@ -215,7 +216,7 @@ class MMRMResult:
         return "\n".join([head, *why, *(f"  {note}" for note in self.notes), *lines])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MMRMByVisit:
     """The plan's model prepared for a set of rows: fit it to one outcome or, after imputation, to many.
 
@@ -317,7 +318,8 @@ def prepare_by_visit(
     own_names = [baseline] if baseline else []
     used = complete_rows(data, [outcome, subject, visit, *own_names, *factors, *covariates], arm)
     rows = data[used]
-    codes, present = pd.factorize(rows[visit].to_numpy(), sort=True)
+    codes, levels = pd.factorize(rows[visit].to_numpy(), sort=True)
+    present = visit_labels(levels)
     own = np.column_stack([arm_indicators(rows[arm]), *(rows[name].to_numpy(dtype=float) for name in own_names)])
     observed = zip(*(np.bincount(codes, column) for column in own[:, :2].T), strict=True)
     counts = {
@@ -325,7 +327,7 @@ def prepare_by_visit(
     }
     left_out = _saturated_visits(present, codes, rows[outcome].to_numpy(dtype=float), own)
     if left_out:
-        stay = ~np.isin(present, list(left_out))[codes]
+        stay = np.array([v not in left_out for v in present])[codes]
         rows, own, codes = rows[stay], own[stay], pd.factorize(codes[stay], sort=True)[0]
         used[used] = stay
     terms = adjustment(rows, factors, covariates)
@@ -347,7 +349,7 @@ def prepare_by_visit(
         else None,
         L=np.vstack([lsmeans, lsmeans[:m] - lsmeans[m:]]),
         # A visit without any data has no place in the model, but its contrasts are reported.
-        visits=sorted(data[visit].dropna().unique()),
+        visits=visit_labels(sorted(data[visit].dropna().unique())),
         counts=counts,
         notes=(*terms.notes, *left_out.values()),
         left_out=left_out,

@@ -21,6 +21,7 @@ X is replaced by its orthonormal Q and y by its scaled least-squares residual: b
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -50,7 +51,7 @@ class NoInteriorOptimumError(ArithmeticError):
     """The likelihood has no maximum inside the parameter space of this covariance structure."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Design:
     """X, participants and visits, prepared once for any number of outcomes: G patterns, m visits, k columns of Q.
 
@@ -122,10 +123,15 @@ def prepare(X: FloatArray, subject: Any, visit: Any) -> Design:
     for g, (first, count) in enumerate(zip(starts, counts, strict=True)):
         flat = padded[first : first + count].reshape(count, m * k)
         XX[g] = (flat.T @ flat).reshape(m, k, m, k).transpose(0, 2, 1, 3)
-    return Design(list(visits), order, rows, columns, basis, present, counts, starts, padded, XX)
+    return Design(visit_labels(visits), order, rows, columns, basis, present, counts, starts, padded, XX)
 
 
-@dataclass(frozen=True)
+def visit_labels(visits: Iterable[Any]) -> list[Any]:
+    """Visits as they are named in messages and keys: whole months without a decimal point."""
+    return [int(v) if isinstance(v, float) and v.is_integer() else v for v in visits]
+
+
+@dataclass(frozen=True, eq=False)
 class Outcome:
     """One outcome on a design: least-squares fit, scale, and cross-products of the scaled residual y.
 

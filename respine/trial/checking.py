@@ -216,7 +216,7 @@ def _check_adsl(adsl: TypedTable, settings: Settings, findings: Findings) -> Non
     randomised = adsl.text["RANDFL"].isin(("Y",))
     if not randomised.any() and not adsl.is_bad("RANDFL").any():
         findings.add("none-randomised", "adsl", "RANDFL", value=f"{len(adsl)} rows, none Y", allowed="at least one Y")
-    elif not adsl.is_bad("TRT01P").any():
+    elif "TRT01P" in adsl.raw and not adsl.is_bad("TRT01P").any():
         for role in ("treatment", "control"):
             label = getattr(settings, role)
             if not (adsl.text["TRT01P"].isin((label,)) & randomised).any():

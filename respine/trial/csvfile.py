@@ -181,7 +181,9 @@ def _parse(
     table = pacsv.read_csv(
         pa.BufferReader(pa.py_buffer(memoryview(data)[int(records.start[first]) :])),
         # A record must fit into a block.
-        read_options=pacsv.ReadOptions(column_names=ids, block_size=max(_MIN_BLOCK, 2 * longest)),
+        read_options=pacsv.ReadOptions(
+            column_names=ids, block_size=max(_MIN_BLOCK, 2 * longest), use_threads=len(data) > _MIN_BLOCK
+        ),
         parse_options=pacsv.ParseOptions(
             newlines_in_values=bool(records.quotes.size), invalid_row_handler=lambda row: "skip"
         ),

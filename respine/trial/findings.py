@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, field, fields
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -219,7 +219,7 @@ class CheckReport:
 
     source: str
     trial: Trial | None
-    _batches: tuple[_Batch, ...]
+    _batches: tuple[_Batch, ...] = field(repr=False)
 
     @property
     def n_errors(self) -> int:
@@ -269,8 +269,8 @@ class CheckReport:
     def summary(self) -> str:
         """Plain text for a screen: equal violations are counted and the first few shown."""
         if not self._batches:
-            return f"{show_path(self.source)}: no findings"
-        head = f"{show_path(self.source)}: {_counted(self.n_errors, 'error')}, {_counted(self.n_warnings, 'warning')}"
+            return f"{_path_text(self.source)}: no findings"
+        head = f"{_path_text(self.source)}: {_counted(self.n_errors, 'error')}, {_counted(self.n_warnings, 'warning')}"
         lines = [head]
 
         def kind(batch: _Batch) -> tuple[str, ...]:
@@ -281,7 +281,7 @@ class CheckReport:
         return "\n".join(lines)
 
 
-def show_path(path: str) -> str:
+def _path_text(path: str) -> str:
     """A path as a report may print it, not shortened."""
     return visible(path.translate(_LINE_SEPARATORS))
 

@@ -135,7 +135,7 @@ def locate(folder: Path) -> tuple[dict[str, list[Source]], list[Path]]:
     unknown = []
     for path in [folder] if folder.is_file() else sorted(folder.iterdir()):
         # Excel keeps a lock file '~$name.xlsx' beside an open workbook.
-        if _extension(path) == WORKBOOK and path.is_file() and not path.name.startswith("~$"):
+        if path.suffix.lower() == f".{WORKBOOK}" and path.is_file() and not path.name.startswith("~$"):
             for source in _workbook_sources(path):
                 sources[source.table].append(source)
         elif _stem(path) in TABLES:
@@ -154,6 +154,10 @@ def _workbook_sources(path: Path) -> Iterator[Source]:
         names = book.sheetnames
         book.close()
     except Exception as error:  # a damaged zip or XML raises anything
+        if _stem(path) in TABLES:
+            # Reading it will say what is wrong, beside what is wrong with the other tables.
+            yield Source(_stem(path), path, _stem(path))
+            return
         raise UnreadableError("unreadable", value=f"{path.name}: {error}", allowed="an Excel workbook") from error
     if len(names) == 1 and _stem(path) in TABLES:
         yield Source(_stem(path), path, names[0])

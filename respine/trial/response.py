@@ -88,7 +88,7 @@ def responses(trial: Trial, parameters: Parameters) -> pd.DataFrame:
     """
     itt = trial.participants("ITT")
     rescued = _rescued(trial).loc[itt.index]
-    response = _response(trial, itt, parameters, rescued)
+    response = _response(trial, itt, parameters, rescued.to_numpy())
     n, visits = rescued.shape
     columns = {
         "USUBJID": np.repeat(itt.index.to_numpy(), visits),
@@ -101,11 +101,11 @@ def responses(trial: Trial, parameters: Parameters) -> pd.DataFrame:
     return pd.DataFrame({**columns, "RESCUED": rescued.to_numpy().ravel()})
 
 
-def _response(trial: Trial, itt: pd.DataFrame, parameters: Parameters, rescued: pd.DataFrame) -> Response:
+def _response(trial: Trial, itt: pd.DataFrame, parameters: Parameters, rescued: npt.ArrayLike) -> Response:
     """Response, one row an ITT participant, one column a month of :data:`POST_BASELINE`."""
     vas, odi = (trial.wide(code).loc[itt.index, list(POST_BASELINE)].to_numpy() for code in ("VASPAIN", "ODI"))
     vas_base, odi_base = (itt[[name]].to_numpy() for name in ("VASBL", "ODIBL"))
-    return response_from_values(vas_base, vas, odi_base, odi, parameters, rescued.to_numpy())
+    return response_from_values(vas_base, vas, odi_base, odi, parameters, rescued)
 
 
 def _rescued(trial: Trial) -> pd.DataFrame:
@@ -131,9 +131,8 @@ def time_to_first_response(trial: Trial, parameters: Parameters) -> pd.DataFrame
     """
     itt = trial.participants("ITT")
     rescued = _rescued(trial).loc[itt.index]
-    measured = _response(trial, itt, parameters.model_copy(update={"rescue": "ignored"}), rescued).response
-    counted = _response(trial, itt, parameters, rescued).response
-    known = ~np.isnan(measured)
+    counted = _response(trial, itt, parameters, rescued.to_numpy()).response
+    known = ~np.isnan(_response(trial, itt, parameters, np.False_).response)
     months = np.array(POST_BASELINE, dtype=float)
     event_at = np.where(known & (counted == 1), months, np.inf).min(axis=1)
     event = np.isfinite(event_at)

@@ -112,6 +112,14 @@ def test_every_output_has_its_files(sample: RenderReport) -> None:
     assert (sample.html.parent / "results.csv").read_bytes() == (downloads / "results.csv").read_bytes()
 
 
+def test_without_a_pdf_nothing_links_to_it(tmp_path: Path) -> None:
+    report = render(write_book(tmp_path / "source"), tmp_path / "report", builders=("html",))
+    front = lxml.html.fromstring(read(report, "index.html"))
+    links = [a.get("href") for a in front.iter("a") if "downloads/re" in a.get("href", "")]
+    assert links == ["downloads/results.csv"]
+    assert "Read the PDF or all results." in " ".join(front.text_content().split())
+
+
 def test_synthetic_data_are_announced_on_every_page_and_real_data_are_not(
     sample: RenderReport, hostile: RenderReport
 ) -> None:

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
-from respine.stats.ancova import ancova, hedges_g
+from respine.stats.ancova import _nct_cdf, ancova, hedges_g
 from respine.stats.descriptive import mean_difference
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "ancova"
@@ -123,12 +124,24 @@ def test_hedges_g(case: str) -> None:
     )
 
 
-def test_hedges_g_of_a_large_effect() -> None:
-    r = np.random.default_rng(1)
-    x = r.normal(size=30)
-    found = hedges_g(x + 50, x)
+@pytest.mark.parametrize("n", [2, 3, 30, 2000])
+@pytest.mark.parametrize("effect", [0.0, 5.0, 1e4])
+def test_hedges_g_of_extreme_effects(n: int, effect: float) -> None:
+    # scipy's non-central t is NaN for some of these.
+    x, y = np.random.default_rng(1).normal(size=(2, n))
+    found, mirrored = hedges_g(x + effect, y, 0.999), hedges_g(y, x + effect, 0.999)
     assert found.lower < found.value < found.upper
-    assert found.lower > 0
+    assert (mirrored.lower, mirrored.upper) == pytest.approx((-found.upper, -found.lower), rel=1e-9)
+
+
+@pytest.mark.parametrize(("t", "df"), [(0.0, 4), (1.9, 2), (2.1, 2), (8.0, 4), (-3.0, 110), (11.0, 58), (200.0, 58)])
+def test_noncentral_t_where_scipy_has_it(t: float, df: int) -> None:
+    deltas = np.linspace(t - 5 - abs(t) / 2, t + 5 + abs(t) / 2, 41)
+    expected = stats.nct.cdf(t, df, deltas)
+    known = ~np.isnan(expected)
+    assert known.sum() > 30
+    found = np.array([_nct_cdf(t, df, delta) for delta in deltas])
+    np.testing.assert_allclose(found[known], expected[known], atol=1e-11)
 
 
 @pytest.mark.parametrize(("x", "y"), [([], [1.0, 2.0]), ([1.0], [2.0, 3.0]), ([1.0, 1.0, 1.0], [2.0, 2.0])])

@@ -176,6 +176,19 @@ def test_missing_column(tmp_path: Path, table: str, column: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("table", "column"), [(t.name, c.name) for t in TABLES.values() for c in t.columns if c.need == "conditional"]
+)
+def test_missing_conditional_column_is_one_message(tmp_path: Path, table: str, column: str) -> None:
+    report = check_with(tmp_path, **{table: without(column)})
+    assert found(report) == {(table, None, column, "missing-column")}
+
+
+def test_conditional_column_that_no_row_needs_may_be_absent(tmp_path: Path) -> None:
+    report = check_with(tmp_path, adsl=lambda t: t[t.RANDFL == "Y"].drop(columns="SCRFREAS"))
+    assert report.findings == []
+
+
+@pytest.mark.parametrize(
     ("table", "column"), [(t.name, c.name) for t in TABLES.values() for c in t.columns if c.need == "optional"]
 )
 def test_optional_columns_may_be_absent_and_are_there_afterwards(tmp_path: Path, table: str, column: str) -> None:

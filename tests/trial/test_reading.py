@@ -187,6 +187,13 @@ def test_damaged_file(tmp_path: Path, extension: str) -> None:
     assert {f.rule for f in check(tmp_path).errors} == {"unreadable"}
 
 
+def test_a_damaged_workbook_that_is_no_table(tmp_path: Path) -> None:
+    (tmp_path / "trial.v2.xlsx").write_bytes(b"PK")
+    (error,) = check(tmp_path).errors
+    assert (error.table, error.rule) == ("data set", "unreadable")
+    assert "trial.v2.xlsx" in error.value
+
+
 # Formats
 
 

@@ -227,6 +227,15 @@ def test_time_to_first_response_with_rescue(tmp_path: Path) -> None:
     assert (row.MONTHS, row.EVENT) == (6, True)
 
 
+def test_only_the_rules_and_rescue_are_taken_from_the_parameters(trial: Trial) -> None:
+    class Taken:
+        vas_rule_mm, vas_rule_percent, odi_rule_percent, odi_rule, rescue = 20, 20, 20, "relative", "non_responder"
+
+    pd.testing.assert_frame_equal(responses(trial, Taken()), responses(trial, DEFAULT))  # type: ignore[arg-type]
+    times = time_to_first_response(trial, Taken())  # type: ignore[arg-type]
+    pd.testing.assert_frame_equal(times, time_to_first_response(trial, DEFAULT))
+
+
 def test_time_to_rescue(trial: Trial, tmp_path: Path) -> None:
     frame = time_to_rescue(trial)
     assert frame.loc["T-003", "MONTHS"] == pytest.approx(150 / 30.4375, rel=1e-15)
