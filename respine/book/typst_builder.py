@@ -138,7 +138,6 @@ class TypstBuilder(Builder):  # type: ignore[misc]
         settings = {
             "title": string(title),
             "short-title": string(self.config.html_title),
-            "subtitle": string(self.config.respine_subtitle),
             "author": string(self.config.author),
             "notice": string(self.app.respine.notice),
             "facts": _facts(study),

@@ -24,6 +24,8 @@ from respine.book.typst_math import typst_math
 
 TEXT_WIDTH = 465.0
 """Width of the text column in points, as the template sets it."""
+SHORT_TABLE = 15
+"""Tables of up to so many rows are not divided between pages."""
 INTERNAL = "%"
 """What addresses of pages inside the report start with."""
 
@@ -369,8 +371,11 @@ class TypstWriter:
         caption = next(n for n in node if isinstance(n, nodes.caption))
         notes = ", ".join(f"[{text(note)}]" for note in output.notes)
         if output.kind == "table":
-            shown = f"respine-noted({output_table(parse_table(output.content))}, ({notes}{',' if notes else ''}))"
+            table = parse_table(output.content)
+            shown = f"respine-noted({output_table(table)}, ({notes}{',' if notes else ''}))"
             code = self._numbered("table", number, self._content(caption), shown, node)
+            if sum(len(group.rows) for group in table.groups) <= SHORT_TABLE:
+                code = f"\n#block(breakable: false, width: 100%)[{code}];\n"
             if output.wide:
                 self.deferred.append(f"\n#page(flipped: true)[{code}];\n")
                 return ""
@@ -410,7 +415,7 @@ class TypstWriter:
         first = (body or header)[0]
         aligns = ", ".join("right" if "text-right" in entry["classes"] else "left" for entry in first)
         widths = ", ".join(_widths([max((len(r[i].astext()) for r in body), default=1) for i in range(len(first))]))
-        shown = f"respine-table(columns: ({widths},), align: ({aligns},), {head}{cells})"
+        shown = f"respine-table({_gutter(len(first))}, columns: ({widths},), align: ({aligns},), {head}{cells})"
         if title is None:
             return self._block(node, f"#{shown};")
         number = self.report.numbers.get(page_label(self.docname, node["ids"][0])) if node["ids"] else None
@@ -442,10 +447,19 @@ def output_table(table: Table) -> str:
                 lengths[i] = max(lengths[i], len(cell.text))
     aligns = [cell.align for cell in table.groups[0].rows[0]] if table.groups else ["left"]
     widths = _widths(lengths, numeric=[align != "left" for align in aligns])
-    parts = [f"columns: ({', '.join(widths)},)", f"align: ({', '.join(aligns)},)", _header(table)]
+    parts = [
+        _gutter(table.columns),
+        f"columns: ({', '.join(widths)},)",
+        f"align: ({', '.join(aligns)},)",
+        _header(table),
+    ]
     parts += [_group(group, table.columns) for group in table.groups]
     parts += [f"table.cell(colspan: {table.columns}, {_runs(note.runs)})" for note in table.footnotes]
     return f"respine-table({', '.join(part for part in parts if part)})"
+
+
+def _gutter(columns: int) -> str:
+    return f"gutter: {16 if columns <= 5 else 8}pt"
 
 
 def _header(table: Table) -> str:

@@ -69,6 +69,7 @@ def arms_table(results: Results, arms: Arms, month: float) -> Table:
         caption=f"Response at month {month:g}; intention-to-treat set.",
         columns=("", arms.treatment, arms.control),
         rows=tuple(rows),
+        text_columns=frozenset({1, 2}),
         notes=(
             "Adjusted probability: standardised over the baseline covariates of all randomised participants, missing "
             "outcomes multiply imputed. CI, confidence interval.",
@@ -304,14 +305,14 @@ def sentences(results: Results, study: Study) -> Results:
     said = Results()
     main, alpha = results["response.rd.main"], study.parameters.alpha
     treatment, control = wording.literal(study.arms.treatment), wording.literal(study.arms.control)
-    endpoint = f"response at month {study.parameters.primary_month:g}"
+    month = study.parameters.primary_month
     verdict = wording.verdict(main, "The first co-primary endpoint", alpha, higher_is_better=True)
     rates = _rates(results, treatment, control)
     difference = wording.difference(main, "adjusted difference")
     said.state("response.verdict", verdict)
     said.state("response.excluded", wording.excluded(main, "difference in response", higher_is_better=True))
     said.state("response.key", f"{rates}; {difference}. {verdict}")
-    said.state("response.abstract", f"For {endpoint}: {rates[:1].lower() + rates[1:]}; {difference}. {verdict}")
+    said.state("response.abstract", f"At month {month:g} {rates[:1].lower() + rates[1:]}; {difference}. {verdict}")
     same = [
         wording.differs(results[f"response.test.{t}"], alpha) for t in TESTS if results[f"response.test.{t}"].estimable
     ]
@@ -341,5 +342,7 @@ def _rates(results: Results, treatment: str, control: str) -> str:
     parts = []
     for role, label in (("treatment", treatment), ("control", control)):
         known = results[f"response.rate.{role}"].estimable
-        parts.append(f"{{response.rate.{role}|fraction}} with {label}" if known else f"no known response with {label}")
-    return f"Responders with a known response were {parts[0]} and {parts[1]}"
+        parts.append(
+            f"{{response.rate.{role}|fraction}} with {label}" if known else f"none (nobody known) with {label}"
+        )
+    return f"Of the participants with a known response, {parts[0]} and {parts[1]} responded"

@@ -269,7 +269,8 @@ def _check_derived(table: TypedTable, name: str, value: Floats, findings: Findin
 
 def _check_across(tables: Tables, settings: Settings, findings: Findings) -> None:
     adsl = tables["adsl"]
-    known = "USUBJID" in adsl.raw
+    # A participant may stand in a row that could not be read.
+    known = "USUBJID" in adsl.raw and adsl.complete
     ids = adsl.text["USUBJID"].values
     # The first row of each id; a repeated one is reported as a duplicate key.
     row = np.full(len(ids) + 1, -1, dtype=np.int32)

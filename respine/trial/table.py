@@ -31,6 +31,8 @@ class TypedTable:
         Its contract.
     rows
         Row numbers as a spreadsheet shows them.
+    complete
+        Whether no row of the file had to be left out.
     raw
         Cells as read, of every column of the file, by upper-case name.
     text, numbers, dates
@@ -44,6 +46,7 @@ class TypedTable:
 
     spec: contract.Table
     rows: npt.NDArray[np.int64]
+    complete: bool
     raw: dict[str, pa.ChunkedArray]
     text: dict[str, Text] = field(default_factory=dict)
     numbers: dict[str, Floats] = field(default_factory=dict)
@@ -64,7 +67,7 @@ class TypedTable:
                     "repeated-column", spec.name, name, value=name, allowed="one column of this name, in any case"
                 )
         raw = {name: column for name, column in zip(names, sheet.columns, strict=True) if name}
-        table = cls(spec, sheet.rows, raw)
+        table = cls(spec, sheet.rows, not sheet.problems, raw)
         for column in spec.columns:
             _type_column(table, column, findings)
         if spec.longitudinal:

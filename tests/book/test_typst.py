@@ -158,7 +158,7 @@ def test_an_unknown_node_is_an_error_naming_the_page() -> None:
 def test_group_headings_are_headers_of_the_second_level() -> None:
     source = output_table(parse_table(baseline_table().bundle()[0]["text/html"]))
     assert source.count("table.header(level: 2, repeat: true") == 2
-    assert source.startswith("respine-table(columns: (21fr, auto, auto,), align: (left, right, right,)")
+    assert source.startswith("respine-table(gutter: 16pt, columns: (21fr, auto, auto,), align: (left, right, right,)")
 
 
 @pytest.mark.parametrize(

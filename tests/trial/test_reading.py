@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from respine.trial import Trial, check, load_trial
 from respine.trial.contract import TABLES
@@ -16,6 +20,7 @@ from respine.trial.csvfile import read_csv
 from respine.trial.sheet import Sheet, UnreadableError, cell_text, column_of
 from tests.builders import put, tiny_tables, tiny_trial, typed_tables, write_gz
 
+_CELL_TEXT = st.sampled_from('ab1 ,"\n\r\té痛\u2028;=')
 AES = "USUBJID,AESEQ,AETERM,AEDECOD,AEBODSYS,AESEV,AESER,AEREL,ASTDY,AENDY"
 AE = "T-001,{n},{term},Back pain,Musculoskeletal,MILD,N,UNLIKELY,5,"
 
@@ -100,12 +105,40 @@ def test_ragged_rows_are_all_listed_and_the_rest_is_checked(tmp_path: Path) -> N
     ]
 
 
+def test_an_unread_row_of_adsl_makes_nobody_unknown(tmp_path: Path) -> None:
+    tiny_trial(tmp_path)
+    lines = (tmp_path / "adsl.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "adsl.csv").write_text("".join([lines[0], "T-001,\n", *lines[2:]]))
+    assert [(f.table, f.row, f.rule) for f in check(tmp_path).findings] == [("adsl", 2, "ragged-row")]
+
+
 def test_rows_are_counted_as_a_spreadsheet_does(tmp_path: Path) -> None:
     """Blank lines count, lines inside a quoted cell do not."""
     lines = events("a", '"two\n\nlines"', "c").splitlines(keepends=True)
     text = "\n" + "".join(lines[:1]) + "\r\n" + "".join(lines[1:]) + "\n  \n" + "T-001,7,x,y,z,BAD,N,UNLIKELY,5,\n"
     # 1 blank, 2 header, 3 blank, 4 to 6 events, 7 and 8 blank, 9 the bad row.
     assert check_csv(tmp_path, text) == [("adae", 9, "AESEV", "code")]
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(
+    st.lists(st.one_of(st.none(), st.tuples(*[st.text(_CELL_TEXT, max_size=6)] * 3)), max_size=8),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_any_valid_csv_is_read_as_written(
+    tmp_path_factory: pytest.TempPathFactory, records: list[tuple[str, str, str] | None], end: str
+) -> None:
+    """Python's csv writer writes; None is a blank line."""
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator=end)
+    writer.writerow("ABC")
+    for record in records:
+        lines.write(end) if record is None else writer.writerow(record)
+    sheet = read(tmp_path_factory.mktemp("csv") / "t.csv", lines.getvalue())
+    cells = list(zip(*(column.to_pylist() for column in sheet.columns), strict=True))
+    written = [(row, record) for row, record in enumerate(records, 2) if record is not None]
+    assert sheet.rows.tolist() == [row for row, _ in written]
+    assert cells == [tuple(cell or None for cell in record) for _, record in written]
 
 
 def test_repeated_header_in_any_case(tmp_path: Path) -> None:
