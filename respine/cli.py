@@ -369,6 +369,9 @@ def _report(error: Exception) -> int:
             print(f"\n{failure.report()}", file=sys.stderr)
         print(f"\n{error}; the report published before is untouched", file=sys.stderr)
         return FAILED
+    if isinstance(error, OSError):
+        print(f"{error.strerror}: {error.filename}", file=sys.stderr)
+        return FAILED
     print(f"{type(error).__name__}: {error}\nThis is a defect of respine; --debug shows where.", file=sys.stderr)
     return FAILED
 

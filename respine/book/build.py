@@ -90,6 +90,8 @@ class Plan:
     world: World
     inputs: Mapping[str, Inputs]
     pages: tuple[Path, ...]
+    stamps: Mapping[Path, tuple[int, int]]
+    """Size and time of every file that chapters may read, taken before anything was hashed."""
 
     @property
     def key(self) -> str:
@@ -123,6 +125,7 @@ def make_plan(repository: Repository, overrides: Mapping[str, Any] | None = None
     """Read the book and hash everything its chapters depend on; imports nothing heavy."""
     chapters = read_chapters(repository)
     told, folder = _data_of(repository, chapters, data)
+    stamps = _stamps(repository, chapters, folder)
     values = {**(overrides or {}), "data": told} if data is not None else dict(overrides or {})
     world = survey(repository, folder)
     return Plan(
@@ -133,7 +136,28 @@ def make_plan(repository: Repository, overrides: Mapping[str, Any] | None = None
         world=world,
         inputs={chapter.name: world.inputs(chapter, values) for chapter in chapters},
         pages=tuple(_page_files(repository)),
+        stamps=stamps,
     )
+
+
+def _stamps(repository: Repository, chapters: tuple[Chapter, ...], data: Path) -> dict[Path, tuple[int, int]]:
+    tables = list(data.iterdir()) if data.is_dir() else [data]
+    sources = [path for path in files_below(PACKAGE) if path.suffix == ".py"]
+    stamps = {}
+    for path in (*tables, *files_below(repository.published), *sources, *(chapter.path for chapter in chapters)):
+        if path.is_file():
+            status = path.stat()
+            stamps[path] = (status.st_size, status.st_mtime_ns)
+    return stamps
+
+
+def _require_unchanged(repository: Repository, plan: Plan) -> None:
+    """Fail if what chapters read has changed since it was hashed: their outputs would be kept under a wrong name."""
+    now = _stamps(repository, plan.chapters, plan.data)
+    changed = [path for path in {*now, *plan.stamps} if now.get(path) != plan.stamps.get(path)]
+    if changed:
+        name = repository.relative(min(changed))
+        raise BuildFailedError(f"{name} was changed while the chapters ran: build again")
 
 
 def _data_of(repository: Repository, chapters: tuple[Chapter, ...], data: Path | None) -> tuple[str, Path]:
@@ -279,6 +303,7 @@ def run_chapters(request: Request, plan: Plan, progress: Progress) -> tuple[dict
     def finished(outcome: Outcome) -> None:
         name = outcome.chapter.name
         if outcome.failure is None:
+            _require_unchanged(request.repository, plan)
             entry = Entry(plan.inputs[name], outcome.seconds, _text(outcome.notebook))
             cache.store(name, entry)
             entries[name] = entry

@@ -87,7 +87,7 @@ class Zygote:
     """
 
     def __init__(self, preload: Iterable[str] = (), environment: dict[str, str] | None = None) -> None:
-        self.folder = socket_folder()
+        self.folder = _socket_path()  # made by the process itself, which removes it whatever becomes of us
         self._lock = threading.Lock()
         self._threads: int | None = None
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -169,11 +169,10 @@ def kernel_environment(**more: str) -> dict[str, str]:
     }
 
 
-def socket_folder() -> Path:
-    """A new folder for sockets, readable by this user alone."""
+def _socket_path() -> Path:
     # Paths of Unix sockets may have 107 characters; a deep TMPDIR leaves too few.
     deep = len(tempfile.gettempdir()) > _LONGEST_SOCKET_PATH
-    return Path(tempfile.mkdtemp(prefix="respine-", dir="/tmp" if deep else None))
+    return Path("/tmp" if deep else tempfile.gettempdir(), f"respine-{os.urandom(6).hex()}")
 
 
 class ForkedProvisioner(LocalProvisioner):  # type: ignore[misc]
@@ -271,7 +270,8 @@ def kernel_source(preload: Iterable[str] | None) -> Iterator[None]:
     if preload is not None and can_fork():
         start_zygote(preload)
     elif sys.platform == "linux":
-        IpcKernelManager.folder = socket_folder()
+        IpcKernelManager.folder = _socket_path()
+        IpcKernelManager.folder.mkdir(mode=0o700)
     try:
         yield
     finally:

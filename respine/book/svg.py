@@ -83,7 +83,8 @@ def inline_svg(text: str, label: str, alt: str) -> str:
         root.set(key, value)
     root.set("role", "img")
     root.set("aria-label", alt)
-    root.set("style", f"width: {width / 0.75:.0f}px")
+    # Drawings are as wide as the PDF's text; the page's column is a little wider.
+    root.set("style", f"width: {1.12 * width / _POINTS['px']:.0f}px")
     markup: str = etree.tostring(root, encoding="unicode")
     # In HTML the namespaces are known; without them no address stands in the page.
     return re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", markup).replace("xlink:href=", "href=")

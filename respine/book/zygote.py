@@ -35,10 +35,11 @@ _KERNEL_MODULES = (
 def serve(control: int, folder: str, preload: str) -> None:
     """Import the comma-separated modules of ``preload``, then fork a kernel for each request on socket ``control``."""
     channel = socket.socket(fileno=control)
-    _import_all(name for name in preload.split(",") if name)
-    threads = len(os.listdir("/proc/self/task"))
+    os.mkdir(folder, 0o700)
     kernels: set[int] = set()
     try:
+        _import_all(name for name in preload.split(",") if name)
+        threads = len(os.listdir("/proc/self/task"))
         channel.send(json.dumps({"threads": threads}).encode())
         gc.collect()
         gc.freeze()

@@ -154,7 +154,7 @@ def term_table(results: Results, arms: Arms) -> Table:
             "set."
         ),
         stub="Class or term",
-        none="No adverse event",
+        none="No event recorded",
     )
 
 
@@ -167,7 +167,7 @@ def serious_table(results: Results, arms: Arms) -> Table:
         label="tbl-safety-serious",
         caption="Serious treatment-emergent adverse events by preferred term, most frequent first; safety set.",
         stub="Preferred term",
-        none="No serious event",
+        none="No serious event recorded",
     )
 
 
@@ -214,7 +214,7 @@ def difference_table(results: Results, arms: Arms, level: float) -> Table:
         columns=(
             "Preferred term", *_headings(results, arms), "Difference, points", f"{format_level(level)} CI", "p", "q"
         ),
-        rows=tuple(rows) or (Row("No adverse event", (EMPTY,) * 6),),
+        rows=tuple(rows) or (Row("No event recorded", (EMPTY,) * 6),),
         notes=(
             f"Differences are {arms.treatment} − {arms.control}, in percentage points, with Newcombe confidence "
             "intervals (CI). p, Fisher exact test, which may disagree with the interval where it is near zero; q, p "
@@ -242,7 +242,7 @@ def term_figure(results: Results, arms: Arms) -> Figure:
     else:
         for ax in (left, right):
             ax.set_axis_off()
-        left.text(0, 0.5, "No adverse event.")
+        left.text(0, 0.5, "No event recorded.")
     n = [format_result(results[f"safety.n.{role}"]) for role in ROLES]
     shown = f"the {len(frequent)} most frequent of {len(everything)}" if len(frequent) < len(everything) else "all"
     return figure(
@@ -324,7 +324,7 @@ def _terms_alt(results: Results, names: list[str], arms: Arms) -> str:
     """The terms at both ends of the figure."""
     known = [name for name in names if results[f"{name}.difference"].estimable]
     if not known:
-        return "No difference between the arms can be shown." if names else "No adverse event."
+        return "No difference between the arms can be shown." if names else "No event recorded."
     ends = dict.fromkeys((known[0], known[-1]))
     said = (f"{_term(results, name)} {format_result(results[f'{name}.difference'], 'full')}" for name in ends)
     return f"Difference in participants ({arms.treatment} − {arms.control}), first and last term: {'; '.join(said)}."
@@ -384,7 +384,8 @@ def sentences(results: Results, study: Study) -> Results:
     )
     any_event = [results[f"safety.any.participants.{role}"] for role in ROLES]
     if not any(r.estimable for r in any_event):
-        nothing = f"Nothing can be said of adverse events: {wording.literal(any_event[0].note)}."
+        reason = any_event[0].note.removeprefix("not estimable: ")
+        nothing = f"No data on adverse events: {wording.literal(reason)}."
         for name in ("key", "abstract", "excluded", "serious", "terms"):
             said.state(f"safety.{name}", nothing)
         return said
@@ -403,11 +404,11 @@ def sentences(results: Results, study: Study) -> Results:
 
 
 def _exposure(arms: Arms) -> str:
-    by_arm = [
-        f"{{safety.n.{role}}} with {wording.literal(arms[role])}, followed for {{safety.exposure.{role}}}"
-        for role in ROLES
-    ]
-    return f"Participants treated: {wording.listed(by_arm)}."
+    treatment, control = wording.literal(arms.treatment), wording.literal(arms.control)
+    return (
+        f"The {{safety.n.treatment}} participants treated with {treatment} were followed for "
+        f"{{safety.exposure.treatment}}, the {{safety.n.control}} treated with {control} for {{safety.exposure.control}}."
+    )
 
 
 def _by_arm(results: Results, outcome: str, arms: Arms) -> str:

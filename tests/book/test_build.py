@@ -194,6 +194,20 @@ class TestFailures:
             make(root)
         assert files(root / "report") == before
 
+    def test_data_changed_while_chapters_run_are_not_mistaken_for_those_hashed(
+        self, root: Path, without_kernels: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def execute(work: Any, run: Any, progress: Any, finished: Any) -> None:
+            (root / "data" / "tiny" / "adsl.csv").write_text("USUBJID\nS1\n")
+            execute_plainly([], work, run, progress, finished)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(building, "execute", execute)
+            with pytest.raises(BuildFailedError, match=r"data/tiny/adsl\.csv was changed while"):
+                make(root)
+        assert not (root / "report").exists()
+        assert len(make(root).executed) == 3
+
     def test_a_full_disk_keeps_the_old_report(
         self, root: Path, without_kernels: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -280,3 +280,5 @@ class TestData:
         code, out, _ = run("check", "trial", "--json")
         assert json.loads(out)["errors"] >= 1
         assert run("check", "nowhere")[0] == 2
+        code, _, err = run("check", "trial", "--out", "/proc/found")
+        assert (code, "Traceback" in err, "/proc/found" in err) == (1, False, True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import re
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
@@ -143,6 +144,10 @@ def test_an_unknown_name_fails_with_page_and_line(tmp_path: Path) -> None:
     extra = "\nWrong: {result}`response.rd.nm`.\n\n```{output} fig-nothing\n```\n\n{study}`nothing`\n"
     source = write_book(tmp_path / "source", extra=extra)
     lines = (source / "index.md").read_text().splitlines()
+    chapter = source / "chapters/baseline.ipynb"
+    notebook = json.loads(chapter.read_text())
+    notebook["cells"][1]["outputs"].append({"output_type": "stream", "name": "stderr", "text": "DeprecationWarning"})
+    chapter.write_text(json.dumps(notebook))
     for _ in range(2):
         # The second build must not take the faulty page from the first one's store.
         with pytest.raises(RenderError) as caught:
@@ -151,7 +156,8 @@ def test_an_unknown_name_fails_with_page_and_line(tmp_path: Path) -> None:
         line = lines.index("Wrong: {result}`response.rd.nm`.") + 1
         assert "did you mean response.rd.mn" in found[f"index.md:{line}"]
         assert any("no table or figure 'fig-nothing'" in message for message in found.values())
-        assert len(found) == 3
+        assert any("stderr was found" in message for message in found.values())
+        assert len(found) == 4
 
 
 def test_a_page_is_read_again_when_a_number_it_prints_changes(tmp_path: Path) -> None:

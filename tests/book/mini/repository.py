@@ -137,11 +137,13 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def start_build(root: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-    """A ``respine`` process in the book, without data check and real rendering."""
+    """A ``respine`` process in the book, without data check and real rendering; its temporary files lie beside it."""
+    temporary = root.parent / "tmp"
+    temporary.mkdir(exist_ok=True)
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER, *arguments],
         cwd=root,
-        env=environment(),
+        env=environment({"TMPDIR": str(temporary)}),
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,0 +1,282 @@
+"""The questionnaire scores in tables, figures and sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from respine.analyses.secondary import SCORES, SUMMARIES, adjusted_p, any_difference, important_change, unit
+from respine.analyses.study import Arms, Study
+from respine.display import wording
+from respine.display.figures import Series, n_under_axis, over_time
+from respine.display.numbers import format_level, format_number, format_p, format_percent, format_result
+from respine.display.outputs import Figure, Row, Table, figure
+from respine.display.style import GREY, better, canvas
+from respine.display.tables import EMPTY, Comparison, comparison_table, footnotes
+from respine.results import Result, Results
+from respine.trial.contract import PARAMETERS
+from respine.trial.trial import ROLES
+
+NAMES = {"VASPAIN": "Pain (VAS)", "ODI": "Disability (ODI)"} | {
+    code: p.label.removesuffix(" summary") for code, p in PARAMETERS.items() if code.startswith("SF36")
+}
+"""What tables and figures call a score."""
+GROUPS = {"VASPAIN": "Pain and disability", "ODI": "Pain and disability"} | dict.fromkeys(
+    ("SF36PCS", "SF36MCS"), "SF-36 components"
+)
+SCALES = tuple(code for code in SCORES if code not in SUMMARIES)
+_LS_MEAN = "Change, least-squares mean of the mixed model; CI, confidence interval."
+
+
+def named(code: str) -> str:
+    """A score inside a sentence: ``pain (VAS)``, but ``SF-36 vitality``."""
+    name = NAMES[code]
+    return name if name.startswith("SF-36") else name[0].lower() + name[1:]
+
+
+def available(results: Results) -> list[str]:
+    """The scores that were analysed."""
+    return list(adjusted_p(results))
+
+
+def _difference(results: Results, code: str, visit: str = "primary") -> Result:
+    return results[f"secondary.{code.lower()}.{visit}.difference"]
+
+
+def _by_visit(results: Results, code: str, arm: str) -> list[Result]:
+    """The mixed model's results for an arm or the difference, in the order of visits."""
+    rows = results.select(f"secondary.{code.lower()}").values()
+    found = [r for r in rows if r.id.rpartition(".")[2] == arm]
+    return sorted(found, key=lambda r: r.visit or 0.0)
+
+
+# Tables.
+
+
+def scores_table(results: Results, arms: Arms, level: float, month: float) -> Table:
+    """All scores at the primary month: change by arm, difference, raw and adjusted p-value, Hedges' g."""
+    rows, shown = [], []
+    for code in available(results):
+        prefix = f"secondary.{code.lower()}.primary"
+        by_arm = [results[f"{prefix}.{role}"] for role in ROLES]
+        difference, g, adjusted = (results[f"{prefix}.{name}"] for name in ("difference", "g", "holm"))
+        cells = [cell for r in by_arm for cell in (str(r.n), _with_interval(r))]
+        cells += [_number(difference), _interval(difference), _p(difference), _p(adjusted), _number(g)]
+        rows.append(Row(_with_unit(code), tuple(cells), GROUPS.get(code, "SF-36 scales")))
+        shown += [*by_arm, difference, g, adjusted]
+    differences = [_difference(results, code) for code in available(results)]
+    interval = f"{format_level(level)} CI"
+    return Table(
+        label="tbl-secondary",
+        caption=f"All questionnaire scores at month {month:g}: change from baseline; modified intention-to-treat set.",
+        columns=(
+            "Score", "n", f"Change ({interval})", "n", f"Change ({interval})", "Difference", interval, "p", "p (Holm)",
+            "g",
+        ),
+        rows=tuple(rows) or (Row("No data", (EMPTY,) * 9),),
+        spanners=((arms.treatment, 1, 2), (arms.control, 3, 4)),
+        notes=(
+            f"{_LS_MEAN} g, Hedges' g of the observed changes. Differences are {arms.treatment} − {arms.control}; "
+            "negative favours it for pain and disability, positive for the SF-36.",
+            *_methods(differences),
+            *(r.method + "." for r in shown[5:6]),
+            *footnotes(shown),
+        ),
+        wide=True,
+        results=tuple(r.id for r in shown),
+    )  # fmt: skip
+
+
+def visits_table(results: Results, arms: Arms, level: float, codes: Sequence[str], label: str) -> Table:
+    """Change and difference of some scores at every visit."""
+    lines = []
+    present = [code for code in codes if code in available(results)]
+    for code in present:
+        treatment, control, difference = (_by_visit(results, code, arm) for arm in (*ROLES, "difference"))
+        lines += [
+            Comparison(f"Month {d.visit:g}", _with_interval(t), _with_interval(c), d, _with_unit(code))
+            for t, c, d in zip(treatment, control, difference, strict=True)
+        ]
+    of = "Pain, disability and the SF-36 components" if "VASPAIN" in codes else "The SF-36 scales"
+    differences = [d for code in present for d in _by_visit(results, code, "difference")]
+    table = comparison_table(
+        lines or [Comparison("No data", EMPTY, EMPTY)],
+        label=label,
+        caption=f"{of} by visit: change from baseline with confidence interval; modified intention-to-treat set.",
+        stub="Visit",
+        headings=(arms.treatment, arms.control),
+        level=level,
+        notes=(
+            f"{_LS_MEAN} Differences are {arms.treatment} − {arms.control}; p-values are not adjusted for "
+            "multiplicity.",
+            *_methods(differences),
+        ),
+        wide=True,
+    )
+    return table
+
+
+def _methods(differences: Sequence[Result]) -> list[str]:
+    """The models used, each with its scores where there are several."""
+    scores: dict[str, dict[str, None]] = {}
+    for r in differences:
+        scores.setdefault(r.method, {})[named(r.parameter)] = None
+    if len(scores) < 2:
+        return [f"{method}." for method in scores]
+    return [f"{method}: {wording.listed(list(names))}." for method, names in scores.items()]
+
+
+def important_table(results: Results, study: Study) -> Table:
+    """Participants who improved by at least the minimal clinically important difference, by visit."""
+    arms, lines = study.arms, []
+    for code in SUMMARIES:
+        differences = [r for r in results.select(f"secondary.mcid.{code.lower()}").values() if r.arm == "difference"]
+        for difference in sorted(differences, key=lambda r: r.visit or 0.0):
+            prefix = difference.id.removesuffix(".difference")
+            cells = [_fraction(results[f"{prefix}.{role}"]) for role in ROLES]
+            lines.append(Comparison(f"Month {difference.visit:g}", cells[0], cells[1], difference, _rule(study, code)))
+    table = comparison_table(
+        lines or [Comparison("No data", EMPTY, EMPTY)],
+        label="tbl-mcid",
+        caption=(
+            "Participants who improved by at least the minimal clinically important difference, n of N (%), by visit; "
+            "complete cases of the modified intention-to-treat set."
+        ),
+        stub="Visit",
+        headings=(arms.treatment, arms.control),
+        level=study.parameters.level,
+        difference="Difference, points",
+        p=False,
+        notes=(
+            f"Differences are {arms.treatment} − {arms.control}, in percentage points, with Newcombe confidence "
+            "intervals (CI). N, participants with a change at the visit, rescued or not.",
+        ),
+    )
+    return table
+
+
+def _rule(study: Study, code: str) -> str:
+    least = important_change(study, code)
+    way = "down" if least < 0 else "up"
+    return f"{NAMES[code]}, {way} by {abs(least):g} {unit(code)} or more"
+
+
+def _with_unit(code: str) -> str:
+    return f"{NAMES[code]}, {unit(code)}"
+
+
+def _with_interval(result: Result) -> str:
+    return EMPTY if not result.estimable else f"{_number(result)} ({_interval(result)})"
+
+
+def _number(result: Result) -> str:
+    return format_result(result, "number") if result.estimable else EMPTY
+
+
+def _interval(result: Result) -> str:
+    return format_result(result, "ci") if result.estimable and not math.isnan(result.lower) else EMPTY
+
+
+def _p(result: Result) -> str:
+    return EMPTY if math.isnan(result.p) else format_p(result.p)
+
+
+def _fraction(result: Result) -> str:
+    if not result.estimable:
+        return EMPTY
+    return f"{format_result(result, 'count')} of {result.n} ({format_percent(result.value, result.n)})"
+
+
+# Figure.
+
+
+def course_figure(results: Results, study: Study) -> Figure:
+    """Mean change by visit and arm: pain, disability and the two components of the SF-36."""
+    drawing, axes = canvas(5.6, columns=2, rows=2)
+    data = []
+    for place, (ax, code) in enumerate(zip(axes, SUMMARIES, strict=True)):
+        name = {role: study.arms[role] for role in ROLES}
+        series = [Series(role, name[role], _by_visit(results, code, role)) for role in ROLES]
+        shown = [r for s in series for r in s.results]
+        ax.set_title(f"{NAMES[code]}", pad=14)
+        if not shown:
+            ax.set_axis_off()
+            ax.text(0.5, 0.5, f"No data on {named(code)}", ha="center", va="center", transform=ax.transAxes)
+            continue
+        data += [_drawn(r, study.arms) for r in shown]
+        visits = sorted({float(r.visit or 0) for r in shown})
+        least = important_change(study, code)
+        # Drawn first, so that the labels at the lines' ends know the final limits.
+        ax.axhline(least, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0)
+        ax.annotate(
+            "MCID", (0, least), xycoords=("axes fraction", "data"), xytext=(3, 2), textcoords="offset points",
+            fontsize=8, color=GREY,
+        )  # fmt: skip
+        # The arms are named once a row: at the right for the lines, at the left for the numbers.
+        right = place % 2 == 1
+        lines = [Series(s.role, s.label if right else "", s.results) for s in series]
+        over_time(ax, lines, months=visits, ylabel=f"Change, {unit(code)}", null=0)
+        under = [Series(s.role, "" if right else s.label, s.results) for s in series]
+        n_under_axis(ax, under, months=visits, title="" if right else "n with data")
+        better(ax, lower_is_better=least < 0)
+        ax.set_xlabel("Months since injection")
+    return figure(
+        drawing,
+        label="fig-secondary",
+        caption=(
+            "Change from baseline in pain, disability and the components of the SF-36: least-squares means of the "
+            "mixed model with confidence intervals, and the participants with data at each visit; modified "
+            "intention-to-treat set. Dotted: minimal clinically important difference (MCID)."
+        ),
+        alt=_course_alt(results, study),
+        data=pd.DataFrame(data, columns=["score", "month", "arm", "change", "lower", "upper", "n"]),
+        results=[r.id for code in SUMMARIES for role in ROLES for r in _by_visit(results, code, role)],
+    )
+
+
+def _drawn(r: Result, arms: Arms) -> dict[str, object]:
+    return {
+        "score": NAMES[r.parameter], "month": r.visit, "arm": arms[r.arm], "change": r.value, "lower": r.lower,
+        "upper": r.upper, "n": r.n,
+    }  # fmt: skip
+
+
+def _course_alt(results: Results, study: Study) -> str:
+    parts = [
+        f"{NAMES[code]}: {format_result(_difference(results, code), 'full')}"
+        for code in SUMMARIES
+        if code in available(results)
+    ]
+    month = format_number(study.parameters.primary_month, 0)
+    return f"Treatment differences at month {month}: {'; '.join(parts)}." if parts else "No data."
+
+
+# Sentences.
+
+
+def sentences(results: Results, study: Study) -> Results:
+    """Key finding, abstract, scores left out, important improvement."""
+    said = Results()
+    alpha, month = study.parameters.alpha, study.parameters.primary_month
+    adjusted = _adjusted(results, study)
+    pair = [
+        wording.difference(_difference(results, code), f"treatment difference in the change of {noun}")
+        for code, noun in (("VASPAIN", "pain"), ("ODI", "disability"))
+        if code in available(results)
+    ]
+    pair_said = wording.sentence(f"at month {month:g} {wording.listed(pair)}") if pair else ""
+    excluded = (
+        wording.excluded(_difference(results, "VASPAIN"), "difference in pain", higher_is_better=False)
+        if "VASPAIN" in available(results)
+        else ""
+    )
+    said.state("secondary.key", " ".join(filter(None, (pair_said, adjusted))))
+    said.state("secondary.abstract", " ".join(filter(None, (pair_said, adjusted))))
+    said.state("secondary.excluded", excluded or "Pain was not measured after baseline.")
+    said.state("secondary.available", _available(results))
+    said.state("secondary.models", _models(results))
+    said.state("secondary.mcid", _important(results, study))
+    assert alpha  # the branches above read it through any_difference
+    return said
