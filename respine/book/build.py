@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from respine.book.cache import (
     imported_modules,
     imported_names,
     module_hashes,
+    module_name,
     survey,
     taken,
 )
@@ -90,7 +91,7 @@ class Plan:
     world: World
     inputs: Mapping[str, Inputs]
     pages: tuple[Path, ...]
-    stamps: Mapping[Path, tuple[int, int]]
+    stamps: Mapping[Path, tuple[int, int] | None]
     """Size and time of every file that chapters may read, taken before anything was hashed."""
 
     @property
@@ -125,39 +126,45 @@ def make_plan(repository: Repository, overrides: Mapping[str, Any] | None = None
     """Read the book and hash everything its chapters depend on; imports nothing heavy."""
     chapters = read_chapters(repository)
     told, folder = _data_of(repository, chapters, data)
-    stamps = _stamps(repository, chapters, folder)
+    stamps = _stamps([*_tables(folder), *files_below(repository.published), *(c.path for c in chapters)])
+    modules = _stamps([path for path in files_below(PACKAGE) if path.suffix == ".py"])
     values = {**(overrides or {}), "data": told} if data is not None else dict(overrides or {})
     world = survey(repository, folder)
+    inputs = {chapter.name: world.inputs(chapter, values) for chapter in chapters}
+    imported = {name for each in inputs.values() for name in each.modules}
     return Plan(
         chapters=chapters,
         overrides=values,
         data=folder,
         external=told == DATA_ALIAS,
         world=world,
-        inputs={chapter.name: world.inputs(chapter, values) for chapter in chapters},
+        inputs=inputs,
         pages=tuple(_page_files(repository)),
-        stamps=stamps,
+        stamps=stamps | {path: stamp for path, stamp in modules.items() if module_name(path) in imported},
     )
 
 
-def _stamps(repository: Repository, chapters: tuple[Chapter, ...], data: Path) -> dict[Path, tuple[int, int]]:
-    tables = list(data.iterdir()) if data.is_dir() else [data]
-    sources = [path for path in files_below(PACKAGE) if path.suffix == ".py"]
-    stamps = {}
-    for path in (*tables, *files_below(repository.published), *sources, *(chapter.path for chapter in chapters)):
-        if path.is_file():
-            status = path.stat()
-            stamps[path] = (status.st_size, status.st_mtime_ns)
-    return stamps
+def _tables(data: Path) -> list[Path]:
+    return [path for path in data.iterdir() if path.is_file()] if data.is_dir() else [data]
+
+
+def _stamps(paths: Iterable[Path]) -> dict[Path, tuple[int, int] | None]:
+    return {path: _stamp(path) for path in paths}
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def _require_unchanged(repository: Repository, plan: Plan) -> None:
     """Fail if what chapters read has changed since it was hashed: their outputs would be kept under a wrong name."""
-    now = _stamps(repository, plan.chapters, plan.data)
-    changed = [path for path in {*now, *plan.stamps} if now.get(path) != plan.stamps.get(path)]
-    if changed:
-        name = repository.relative(min(changed))
-        raise BuildFailedError(f"{name} was changed while the chapters ran: build again")
+    changed = next((path for path, stamp in plan.stamps.items() if _stamp(path) != stamp), None)
+    if changed is not None:
+        raise BuildFailedError(f"{repository.relative(changed)} was changed while the chapters ran: build again")
 
 
 def _data_of(repository: Repository, chapters: tuple[Chapter, ...], data: Path | None) -> tuple[str, Path]:

@@ -146,9 +146,14 @@ def package_sources() -> dict[str, str]:
     sources = {}
     for path in files_below(PACKAGE):
         if path.suffix == ".py":
-            parts = (PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts)
-            sources[".".join(parts).removesuffix(".__init__")] = path.read_text(encoding="utf-8")
+            sources[module_name(path)] = path.read_text(encoding="utf-8")
     return sources
+
+
+def module_name(path: Path) -> str:
+    """Dotted name of a module of the package."""
+    parts = (PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts).removesuffix(".__init__")
 
 
 def imported_names(source: str, package: str = "") -> set[str]:

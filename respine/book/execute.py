@@ -98,8 +98,8 @@ def kernels(run: Run) -> Iterator[None]:
     """
     from respine.book import forked_engine
 
-    # Failures are reported by us; papermill's and asyncio's lines would cut through the progress display.
-    for name in ("papermill", "asyncio"):
+    # Failures are reported by us; these libraries' lines would cut through the progress display.
+    for name in ("papermill", "asyncio", "traitlets"):
         logging.getLogger(name).addHandler(logging.NullHandler())
         logging.getLogger(name).propagate = False
     before = dict(os.environ)

@@ -129,7 +129,7 @@ class TypstBuilder(Builder):  # type: ignore[misc]
         for child in section.children[1:]:
             before = has_sections and not any("heading(" in part for part in chapter[2:])
             (lead if before and not isinstance(child, nodes.section) else chapter).append(writer.write(child))
-        return "".join(lead), "".join([*chapter, *writer.deferred])
+        return "".join(lead), "".join([*chapter, writer.turned_pages()])
 
     def _source(self, root: nodes.document, lead: str, body: str) -> str:
         title = next(root.findall(nodes.title)).astext()

@@ -117,7 +117,11 @@ class TypstWriter:
     def page(self, document: nodes.document) -> str:
         """The whole page; wide tables come last, on turned pages."""
         self.footnotes = {id: node for node in document.findall(nodes.footnote) for id in node["ids"]}
-        return self.page_anchor() + self.children(document) + "".join(self.deferred)
+        return self.page_anchor() + self.children(document) + self.turned_pages()
+
+    def turned_pages(self) -> str:
+        """The page's wide tables, on pages turned for them."""
+        return f"\n#page(flipped: true)[{''.join(self.deferred)}];\n" if self.deferred else ""
 
     def page_anchor(self) -> str:
         """What a link to the page as a whole leads to."""
@@ -377,7 +381,7 @@ class TypstWriter:
             if sum(len(group.rows) for group in table.groups) <= SHORT_TABLE:
                 code = f"\n#block(breakable: false, width: 100%)[{code}];\n"
             if output.wide:
-                self.deferred.append(f"\n#page(flipped: true)[{code}];\n")
+                self.deferred.append(code)
                 return ""
             return code
         width = min(self._drawing(output), TEXT_WIDTH)
@@ -510,7 +514,7 @@ def _widths(lengths: list[int], numeric: list[bool] | None = None) -> list[str]:
     for i, length in enumerate(lengths):
         is_number = numeric[i] if numeric is not None and i < len(numeric) else length <= 12
         free = i == 0 or (not is_number and length > 18)
-        widths.append(f"{min(max(length, 8), 60)}fr" if free else "auto")
+        widths.append(f"{min(max(length, 12), 40)}fr" if free else "auto")
     return widths
 
 

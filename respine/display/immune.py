@@ -126,9 +126,9 @@ def response_table(results: Results, arms: Arms, month: float, level: float) -> 
 
 def fluorescence_figure(results: Results, arms: Arms) -> Figure:
     """Mean fluorescence intensity over time: medians with quartiles and outer percentiles, on a logarithmic axis."""
-    drawing, axes = canvas(3.0, columns=2, sharey=True)
     shown = results.select("immune.mfi")
     known = [r.value for r in shown.values() if r.estimable]
+    drawing, axes = canvas(3.0 if known else 0.6, columns=2, sharey=True)
     if known:
         for ax, name in zip(axes, INTENSITIES, strict=True):
             _intensity(ax, results, name, arms)
@@ -236,12 +236,14 @@ def sentences(results: Results, study: Study) -> Results:
 
 
 def _by_arm(results: Results, prefix: str, arms: Arms) -> str:
-    parts = []
+    """How many are positive, by arm; an arm without tests is said to be so."""
+    known, untested = [], ""
     for role in ROLES:
-        tested = results[f"{prefix}.{role}"].estimable
-        counts = f"{{{prefix}.{role}|fraction}}" if tested else "none (nobody was tested)"
-        parts.append(f"{counts} with {wording.literal(arms[role])}")
-    return wording.listed(parts)
+        if results[f"{prefix}.{role}"].estimable:
+            known.append(f"{{{prefix}.{role}|fraction}} with {wording.literal(arms[role])}")
+        else:
+            untested += f" (nobody was tested with {wording.literal(arms[role])})"
+    return (wording.listed(known) or "none") + untested
 
 
 def _reading(difference: Result, arms: Arms) -> str:

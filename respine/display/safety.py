@@ -217,7 +217,7 @@ def difference_table(results: Results, arms: Arms, level: float) -> Table:
         rows=tuple(rows) or (Row("No event recorded", (EMPTY,) * 6),),
         notes=(
             f"Differences are {arms.treatment} − {arms.control}, in percentage points, with Newcombe confidence "
-            "intervals (CI). p, Fisher exact test, which may disagree with the interval where it is near zero; q, p "
+            "intervals (CI). p, Fisher exact test, which may disagree with an interval that ends near zero; q, p "
             "adjusted over all preferred terms (Benjamini-Hochberg).",
             *footnotes(results[i] for i in ids),
         ),
@@ -232,7 +232,7 @@ def term_figure(results: Results, arms: Arms) -> Figure:
     frequent.sort(
         key=lambda name: -results[f"{name}.difference"].value if results[f"{name}.difference"].estimable else 0
     )
-    drawing, (left, right) = canvas(1.1 + 0.19 * max(len(frequent), 3), columns=2, sharey=True, width_ratios=(1, 1.15))
+    drawing, (left, right) = canvas(1.1 + 0.19 * len(frequent), columns=2, sharey=True, width_ratios=(1, 1.15))
     for y, name in enumerate(frequent):
         _percentages(left, y, name, results)
         _risk_difference(right, y, results[f"{name}.difference"])
@@ -392,34 +392,36 @@ def sentences(results: Results, study: Study) -> Results:
     related = _serious_related(results, arms)
     difference = results["safety.any.difference"]
     occurred = f"treatment-emergent adverse events occurred in {_by_arm(results, 'any', arms)}"
-    serious = _serious(results, arms)
+    # Without any serious event the sentence on related ones says so.
+    serious = "" if _none(results, "serious") else f"{_serious(results, arms)} "
     said.state(
         "safety.key", f"{wording.sentence(occurred)[:-1]}; {wording.difference(difference, 'difference')}. {related}"
     )
-    said.state("safety.abstract", f"{wording.sentence(occurred)} {serious} {related}")
+    said.state("safety.abstract", f"{wording.sentence(occurred)} {serious}{related}")
     said.state("safety.excluded", _excluded(difference, arms))
-    said.state("safety.serious", serious)
+    said.state("safety.serious", _serious(results, arms))
     said.state("safety.terms", _terms_sentence(results, study))
     return said
 
 
 def _exposure(arms: Arms) -> str:
-    treatment, control = wording.literal(arms.treatment), wording.literal(arms.control)
-    return (
-        f"The {{safety.n.treatment}} participants treated with {treatment} were followed for "
-        f"{{safety.exposure.treatment}}, the {{safety.n.control}} treated with {control} for {{safety.exposure.control}}."
+    by_arm = (
+        f"{{safety.n.{role}}} {start}treated with {wording.literal(arms[role])} {verb}for {{safety.exposure.{role}}}"
+        for role, start, verb in (("treatment", "participants ", "were followed "), ("control", "", ""))
     )
+    return f"The {', the '.join(by_arm)}."
 
 
 def _by_arm(results: Results, outcome: str, arms: Arms) -> str:
-    parts = []
+    """How many had the outcome, by arm; an arm without participants is said to be so."""
+    known, untreated = [], ""
     for role in ROLES:
-        label = wording.literal(arms[role])
-        share = results[f"safety.{outcome}.participants.{role}"]
-        parts.append(
-            f"{{{share.id}|fraction}} with {label}" if share.estimable else f"none with {label} (nobody treated)"
-        )
-    return wording.listed(parts)
+        share, label = results[f"safety.{outcome}.participants.{role}"], wording.literal(arms[role])
+        if share.estimable:
+            known.append(f"{{{share.id}|fraction}} with {label}")
+        else:
+            untreated = f" (nobody was treated with {label})"
+    return wording.listed(known) + untreated
 
 
 def _none(results: Results, outcome: str) -> bool:
@@ -444,8 +446,8 @@ def _serious_related(results: Results, arms: Arms) -> str:
     known = [role for role in ROLES if bounds[role].estimable]
     limits = wording.listed([f"{{{bounds[role].id}}} with {wording.literal(arms[role])}" for role in known])
     return (
-        "No serious adverse event was at least possibly related to the treatment; the one-sided "
-        f"{{{bounds[known[0]].id}|level}} upper limit of the risk is {limits}."
+        f"No serious adverse event {'occurred' if _none(results, 'serious') else 'was related to the treatment'}; the "
+        f"one-sided {{{bounds[known[0]].id}|level}} upper limit of the risk of a related one is {limits}."
     )
 
 

@@ -11,7 +11,7 @@ from respine.analyses.secondary import SCORES, SUMMARIES, adjusted_p, any_differ
 from respine.analyses.study import Arms, Study
 from respine.display import wording
 from respine.display.figures import Series, n_under_axis, over_time
-from respine.display.numbers import format_level, format_number, format_p, format_percent, format_result
+from respine.display.numbers import format_level, format_p, format_percent, format_result
 from respine.display.outputs import Figure, Row, Table, figure
 from respine.display.style import GREY, better, canvas
 from respine.display.tables import EMPTY, Comparison, comparison_table, footnotes
@@ -26,6 +26,7 @@ NAMES = {"VASPAIN": "Pain (VAS)", "ODI": "Disability (ODI)"} | {
 GROUPS = {"VASPAIN": "Pain and disability", "ODI": "Pain and disability"} | dict.fromkeys(
     ("SF36PCS", "SF36MCS"), "SF-36 components"
 )
+NOUNS = {"VASPAIN": "pain", "ODI": "disability"}
 SCALES = tuple(code for code in SCORES if code not in SUMMARIES)
 _LS_MEAN = "Change, least-squares mean of the mixed model; CI, confidence interval."
 
@@ -81,7 +82,7 @@ def scores_table(results: Results, arms: Arms, level: float, month: float) -> Ta
             f"{_LS_MEAN} g, Hedges' g of the observed changes. Differences are {arms.treatment} − {arms.control}; "
             "negative favours it for pain and disability, positive for the SF-36.",
             *_methods(differences),
-            *(r.method + "." for r in shown[5:6]),
+            *dict.fromkeys(f"{r.method}." for r in adjusted_p(results).values()),
             *footnotes(shown),
         ),
         wide=True,
@@ -101,7 +102,7 @@ def visits_table(results: Results, arms: Arms, level: float, codes: Sequence[str
         ]
     of = "Pain, disability and the SF-36 components" if "VASPAIN" in codes else "The SF-36 scales"
     differences = [d for code in present for d in _by_visit(results, code, "difference")]
-    table = comparison_table(
+    return comparison_table(
         lines or [Comparison("No data", EMPTY, EMPTY)],
         label=label,
         caption=f"{of} by visit: change from baseline with confidence interval; modified intention-to-treat set.",
@@ -115,7 +116,6 @@ def visits_table(results: Results, arms: Arms, level: float, codes: Sequence[str
         ),
         wide=True,
     )
-    return table
 
 
 def _methods(differences: Sequence[Result]) -> list[str]:
@@ -137,7 +137,7 @@ def important_table(results: Results, study: Study) -> Table:
             prefix = difference.id.removesuffix(".difference")
             cells = [_fraction(results[f"{prefix}.{role}"]) for role in ROLES]
             lines.append(Comparison(f"Month {difference.visit:g}", cells[0], cells[1], difference, _rule(study, code)))
-    table = comparison_table(
+    return comparison_table(
         lines or [Comparison("No data", EMPTY, EMPTY)],
         label="tbl-mcid",
         caption=(
@@ -154,13 +154,12 @@ def important_table(results: Results, study: Study) -> Table:
             "intervals (CI). N, participants with a change at the visit, rescued or not.",
         ),
     )
-    return table
 
 
 def _rule(study: Study, code: str) -> str:
     least = important_change(study, code)
     way = "down" if least < 0 else "up"
-    return f"{NAMES[code]}, {way} by {abs(least):g} {unit(code)} or more"
+    return f"{NAMES[code]}, {way} by {_least(study, code)} or more"
 
 
 def _with_unit(code: str) -> str:
@@ -200,7 +199,7 @@ def course_figure(results: Results, study: Study) -> Figure:
         name = {role: study.arms[role] for role in ROLES}
         series = [Series(role, name[role], _by_visit(results, code, role)) for role in ROLES]
         shown = [r for s in series for r in s.results]
-        ax.set_title(f"{NAMES[code]}", pad=14)
+        ax.set_title(NAMES[code], pad=14)
         if not shown:
             ax.set_axis_off()
             ax.text(0.5, 0.5, f"No data on {named(code)}", ha="center", va="center", transform=ax.transAxes)
@@ -249,34 +248,112 @@ def _course_alt(results: Results, study: Study) -> str:
         for code in SUMMARIES
         if code in available(results)
     ]
-    month = format_number(study.parameters.primary_month, 0)
-    return f"Treatment differences at month {month}: {'; '.join(parts)}." if parts else "No data."
+    month = study.parameters.primary_month
+    return f"Treatment differences at month {month:g}: {'; '.join(parts)}." if parts else "No data."
 
 
 # Sentences.
 
 
 def sentences(results: Results, study: Study) -> Results:
-    """Key finding, abstract, scores left out, important improvement."""
+    """Key finding, abstract, models, scores left out, important improvement."""
     said = Results()
-    alpha, month = study.parameters.alpha, study.parameters.primary_month
-    adjusted = _adjusted(results, study)
+    month, present = study.parameters.primary_month, available(results)
     pair = [
         wording.difference(_difference(results, code), f"treatment difference in the change of {noun}")
-        for code, noun in (("VASPAIN", "pain"), ("ODI", "disability"))
-        if code in available(results)
+        for code, noun in NOUNS.items()
+        if code in present
     ]
-    pair_said = wording.sentence(f"at month {month:g} {wording.listed(pair)}") if pair else ""
-    excluded = (
+    found = wording.sentence(f"at month {month:g} {wording.listed(pair)}") if pair else ""
+    key = " ".join(filter(None, (found, _after_adjustment(results, study))))
+    said.state("secondary.key", key)
+    said.state("secondary.abstract", key)
+    said.state(
+        "secondary.excluded",
         wording.excluded(_difference(results, "VASPAIN"), "difference in pain", higher_is_better=False)
-        if "VASPAIN" in available(results)
-        else ""
+        if "VASPAIN" in present
+        else "Pain was not measured after baseline.",
     )
-    said.state("secondary.key", " ".join(filter(None, (pair_said, adjusted))))
-    said.state("secondary.abstract", " ".join(filter(None, (pair_said, adjusted))))
-    said.state("secondary.excluded", excluded or "Pain was not measured after baseline.")
-    said.state("secondary.available", _available(results))
-    said.state("secondary.models", _models(results))
+    said.state("secondary.available", _left_out(present))
+    said.state("secondary.models", _models([_difference(results, code) for code in present]))
     said.state("secondary.mcid", _important(results, study))
-    assert alpha  # the branches above read it through any_difference
     return said
+
+
+def _after_adjustment(results: Results, study: Study) -> str:
+    """How many scores differ at the primary month after Holm's adjustment, and in whose favour."""
+    alpha, month = study.parameters.alpha, study.parameters.primary_month
+    compared = {code: r for code, r in adjusted_p(results).items() if r.estimable}
+    differ = any_difference(results, alpha)
+    if differ is None:
+        return f"No questionnaire score could be compared at month {month:g}."
+    scores = wording.counted(len(compared), "questionnaire score")
+    if not differ:
+        smallest = min(compared.values(), key=lambda r: r.p)
+        return (
+            f"After Holm's adjustment over {scores} no difference was shown at month {month:g} (smallest adjusted "
+            f"{{{smallest.id}|p}})."
+        )
+    favoured: dict[str, list[str]] = {"treatment": [], "control": []}
+    for code, r in compared.items():
+        if r.p <= alpha:
+            higher = PARAMETERS[code].better == "higher"
+            ours = wording.favours_treatment(_difference(results, code), higher_is_better=higher)
+            favoured["treatment" if ours else "control"].append(named(code))
+    sides = [
+        f"in favour of {wording.literal(study.arms[role])}, {wording.listed(names)}"
+        for role, names in favoured.items()
+        if names
+    ]
+    n = sum(len(names) for names in favoured.values())
+    return f"After Holm's adjustment {n} of {scores} differed at month {month:g}: {'; '.join(sides)}."
+
+
+def _left_out(present: Sequence[str]) -> str:
+    absent = [named(code) for code in SCORES if code not in present]
+    if not absent:
+        return "All scores of the plan were measured."
+    if not present:
+        return "No questionnaire score was measured both at baseline and after it."
+    return f"Without a value at baseline and after it, and so left out: {wording.listed(absent)}."
+
+
+def _models(differences: Sequence[Result]) -> str:
+    """Which covariance structures were used."""
+    fitted: dict[str, list[Result]] = {}
+    for r in differences:
+        if r.estimable:
+            fitted.setdefault(r.method, []).append(r)
+    if not fitted:
+        return "No mixed model gave an estimate at this visit."
+    if len(fitted) == 1:
+        return f"The same model was used for every score: {{{next(iter(fitted.values()))[0].id}|method}}."
+    parts = [
+        f"{{{rows[0].id}|method}} for {wording.listed([named(r.parameter) for r in rows])}" for rows in fitted.values()
+    ]
+    return f"Not every score allowed the same covariance structure: {'; '.join(parts)}."
+
+
+def _important(results: Results, study: Study) -> str:
+    """Improvement of pain and disability by the minimal clinically important difference at the primary month."""
+    parts = []
+    for code, noun in NOUNS.items():
+        prefix = f"secondary.mcid.{code.lower()}.primary"
+        if f"{prefix}.difference" not in results:
+            continue
+        rates = [
+            f"{{{prefix}.{role}|fraction}} with {wording.literal(study.arms[role])}"
+            if results[f"{prefix}.{role}"].estimable
+            else f"in nobody known with {wording.literal(study.arms[role])}"
+            for role in ROLES
+        ]
+        difference = results[f"{prefix}.difference"]
+        said = f"; difference {{{difference.id}|full}}" if difference.estimable else ""
+        parts.append(f"{noun} improved by at least {_least(study, code)} in {wording.listed(rates)}{said}")
+    if not parts:
+        return "Neither pain nor disability was measured after baseline."
+    return " ".join(wording.sentence(f"at month {study.parameters.primary_month:g}, {part}") for part in parts)
+
+
+def _least(study: Study, code: str) -> str:
+    return f"{abs(important_change(study, code)):g} {unit(code)}"

@@ -435,8 +435,9 @@ class _Layout:
     ) -> FloatArray:
         """(B, n, p): observed values, gaps as filled, and the rest by the regressions of the method.
 
-        After departure the deviations from the method's mean follow the reference arm's regressions, which gives the
-        joint normal distribution of Carpenter, Roger and Kenward (2013) without a matrix to invert.
+        Up to departure the participant's own arm is followed. From then on the deviations from the method's mean follow
+        the reference arm's regressions, which gives the joint normal distribution of Carpenter, Roger and Kenward (2013)
+        without a matrix to invert.
         """
         batch, tail = len(residuals), self.tail
         values = np.repeat(self.y[None], batch, axis=0)
@@ -458,19 +459,22 @@ class _Layout:
         for arm in (0, 1):
             rows = np.flatnonzero(self.data.treatment[self.tail] == arm)
             x, extent = self.x[self.tail[rows]], self.extent[self.tail[rows]]
-            mean, late = arms[arm].means(x), np.zeros((len(rows), self.p), bool)
+            own, late = arms[arm].means(x), np.zeros((len(rows), self.p), bool)
+            steps = [(arms[arm], own, ~late)]
             if method != "MAR" and arm != reference:
                 late = departed[rows]
-                mean = self._target(method, mean, arms[reference].means(x), late)
-            deviation = values[:, rows] - mean
-            for j in range(self.p):
-                unknown = extent <= j
-                for model, cells in ((arms[arm], unknown & ~late[:, j]), (arms[reference], unknown & late[:, j])):
-                    if cells.any():
-                        predicted = deviation[:, cells, :j] @ model.beta[:, :j, j, None]
-                        noise = np.sqrt(model.variances[:, j, None]) * residuals[:, rows[cells], j]
-                        deviation[:, cells, j] = predicted[:, :, 0] + noise
-            values[:, rows] = mean + deviation
+                target = self._target(method, own, arms[reference].means(x), late)
+                steps = [(arms[arm], own, ~late), (arms[reference], target, late)]
+            finished = values[:, rows]
+            for model, mean, cells in steps:
+                for j in range(self.p):
+                    unknown = (extent <= j) & cells[:, j]
+                    if unknown.any():
+                        deviation = finished[:, unknown, :j] - mean[:, unknown, :j]
+                        predicted = mean[:, unknown, j] + (deviation @ model.beta[:, :j, j, None])[:, :, 0]
+                        noise = residuals[:, rows[unknown], j] * np.sqrt(model.variances[:, j, None])
+                        finished[:, unknown, j] = predicted + noise
+            values[:, rows] = finished
         return values
 
     def _target(self, method: Method, own: FloatArray, reference: FloatArray, late: BoolArray) -> FloatArray:

@@ -301,10 +301,12 @@ class Group:
         model = self.regress(filled, spread=spread, weights=weights)
         change, rate = math.inf, 0.0
         for _ in range(_EM_LIMIT if len(self.ragged) else 0):
+            last_filled, last_variances = filled, model.variances
             filled, spread = self.fill(model)
-            updated = self.regress(filled, spread=spread, weights=weights)
-            before, change = change, _distance(model, updated)
-            model = updated
+            model = self.regress(filled, spread=spread, weights=weights)
+            # Not the coefficients: among collinear outcomes they are not determined.
+            before = change
+            change = max(np.abs(filled - last_filled).max(), np.abs(model.variances - last_variances).max())
             if change < _EM_TOLERANCE:
                 break
             rate = change / before
@@ -349,8 +351,3 @@ def _solve_transposed(lower: FloatArray, right: FloatArray) -> FloatArray:
         known = np.einsum("bk,bk->b", np.broadcast_to(lower[:, i + 1 :, i], x[:, i + 1 :].shape), x[:, i + 1 :])
         x[:, i] = (right[:, i] - known) / lower[:, i, i]
     return x
-
-
-def _distance(a: Regressions, b: Regressions) -> float:
-    shift = np.abs(a.coefficients - b.coefficients).max(initial=0)
-    return max(float(shift), float(np.abs(a.variances - b.variances).max(initial=0)))

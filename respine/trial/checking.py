@@ -167,7 +167,7 @@ def _key_code(table: TypedTable) -> npt.NDArray[np.int64]:
 
 
 def _check_parameters(table: TypedTable, findings: Findings) -> None:
-    """Visits and ranges of AVAL, by parameter."""
+    """AVAL inside its parameter's range."""
     parameters = parameters_of(table.spec.name).values()
     value = table.numbers["AVAL"]
     # The last entry stands for an unknown parameter, position -1: no bounds.
@@ -205,39 +205,44 @@ def _check_arm_labels(adsl: TypedTable, settings: Settings, findings: Findings) 
 
 
 def _check_adsl(adsl: TypedTable, settings: Settings, findings: Findings) -> None:
+    _check_study(adsl, findings)
+    _check_ids(adsl, findings)
+    _check_randomised(adsl, settings, findings)
+    treated = ~adsl.missing("TRT01A")
+    not_randomised = treated & adsl.text["RANDFL"].isin(("N",))
+    adsl.report(findings, "treated-not-randomised", "TRT01A", not_randomised, "RANDFL Y", "warning")
+    endless = treated & adsl.empty("EOSDY")
+    adsl.report(findings, "end-of-study", "EOSDY", endless, "the last day seen in any table is used", "warning")
+    height, weight = adsl.numbers["HEIGHTBL"], adsl.numbers["WEIGHTBL"]
+    _check_derived(adsl, "BMIBL", deriving.body_mass_index(height, weight), findings)
+
+
+def _check_study(adsl: TypedTable, findings: Findings) -> None:
     studies = adsl.text["STUDYID"]
     if len(studies.values) > 1:
         given = np.flatnonzero(studies.codes >= 0)
         other = int(given[studies.codes[given] != studies.codes[given[0]]][0])
-        findings.add(
-            "one-study", "adsl", "STUDYID", value=", ".join(studies.values), allowed="one STUDYID in every row",
-            row=int(adsl.rows[other]), subject=adsl.written("USUBJID", np.arange(len(adsl)) == other)[0],
-        )  # fmt: skip
+        row, subject = int(adsl.rows[other]), adsl.written("USUBJID", np.arange(len(adsl)) == other)[0]
+        found, allowed = ", ".join(studies.values), "one STUDYID in every row"
+        findings.add("one-study", "adsl", "STUDYID", value=found, allowed=allowed, row=row, subject=subject)
+
+
+def _check_randomised(adsl: TypedTable, settings: Settings, findings: Findings) -> None:
+    """Somebody in each arm, and inside the protocol."""
     randomised = adsl.text["RANDFL"].isin(("Y",))
     if not randomised.any() and not adsl.is_bad("RANDFL").any():
         findings.add("none-randomised", "adsl", "RANDFL", value=f"{len(adsl)} rows, none Y", allowed="at least one Y")
     elif "TRT01P" in adsl.raw and not adsl.is_bad("TRT01P").any():
-        for role in ("treatment", "control"):
-            label = getattr(settings, role)
+        for role, label in (("treatment", settings.treatment), ("control", settings.control)):
             if not (adsl.text["TRT01P"].isin((label,)) & randomised).any():
                 allowed = f"participants in the {role} arm; if it has another label, set the parameter {role}"
                 findings.add("empty-arm", "adsl", "TRT01P", value=f"nobody randomised to {label!r}", allowed=allowed)
-    _check_ids(adsl, findings)
-    treated = ~adsl.missing("TRT01A")
-    not_randomised = treated & adsl.text["RANDFL"].isin(("N",))
-    adsl.report(findings, "treated-not-randomised", "TRT01A", not_randomised, "RANDFL Y", "warning")
-    adsl.report(
-        findings, "end-of-study", "EOSDY", treated & adsl.empty("EOSDY"), "the last day seen in any table is used",
-        "warning",
-    )  # fmt: skip
     for column in adsl.spec.columns:
         if column.protocol:
             low, high = column.protocol
             values = adsl.numbers[column.name]
             outside = randomised & ((values < low) | (values > high))
             adsl.report(findings, "protocol", column.name, outside, f"protocol: {low:g} to {high:g}", "warning")
-    height, weight = adsl.numbers["HEIGHTBL"], adsl.numbers["WEIGHTBL"]
-    _check_derived(adsl, "BMIBL", deriving.body_mass_index(height, weight), findings)
 
 
 def _check_ids(adsl: TypedTable, findings: Findings) -> None:
@@ -319,7 +324,7 @@ def _check_baseline(adqs: TypedTable, adsl: TypedTable, randomised: Mask, findin
     """VASPAIN and ODI have a baseline, and the VAS baselines are as the protocol asks."""
     # A row counts as a baseline that a bad cell may have hidden: the bad cell is the finding then.
     screened_only = _of(adqs.subject, adsl.text["RANDFL"].isin(("N",)))
-    at_baseline = (adqs.numbers["AVISITN"] == 0) | adqs.is_bad("AVISITN")
+    at_baseline = (adqs.visit == 0) | adqs.is_bad("AVISITN")
     measured = ~adqs.empty("AVAL") & at_baseline & ~screened_only
     paramcd = adqs.text["PARAMCD"]
     absent = [

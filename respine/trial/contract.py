@@ -244,97 +244,94 @@ class Table:
 
 
 _SUBJECT = Column(name="USUBJID", label="Unique subject identifier", note="a participant of adsl")
-_BY_RANDOMISED = Condition(column="RANDFL", values=("Y",))
-_BY_TREATED = Condition(column="TRT01A", only=True)
 RESCUE_CATEGORIES = ("SPINAL INJECTION", "SURGERY", "OPIOID")
 RELATED_CODES = ("POSSIBLE", "PROBABLE", "RELATED")
 
 
-def _adsl() -> Table:
-    return Table(
-        name="adsl",
-        label="Participants, one row a screened participant",
-        key=("USUBJID",),
-        columns=(
-            Column(name="STUDYID", label="Study identifier", note="the same in every row"),
-            Column(name="USUBJID", label="Unique subject identifier", note="unique"),
-            Column(name="SITEID", label="Centre"),
-            Column(
-                name="COUNTRY", label="Country of the centre", values=ALPHA3,
-                values_label="an assigned ISO 3166-1 alpha-3 code",
-            ),
-            Column(
-                name="AGE", label="Age at consent", type="number", unit="years", minimum=0, maximum=120,
-                protocol=(18, 60),
-            ),
-            Column(name="SEX", label="Sex", values=("M", "F", "U")),
-            Column(
-                name="HEIGHTBL", label="Height at baseline", type="number", need="optional", unit="cm",
-                minimum=100, maximum=230,
-            ),
-            Column(
-                name="WEIGHTBL", label="Weight at baseline", type="number", need="optional", unit="kg",
-                minimum=25, maximum=300,
-            ),
-            Column(name="SMOKBL", label="Smoking", need="optional", values=("NEVER", "FORMER", "CURRENT")),
-            Column(
-                name="WORKBL", label="Work status", need="optional",
-                values=("WORKING", "SICK LEAVE", "NOT WORKING", "RETIRED"),
-            ),
-            Column(
-                name="PAINDUR", label="Duration of low back pain", type="number", need="optional", unit="months",
-                minimum=0,
-            ),
-            Column(
-                name="DISCLVL", label="Index disc", need="optional",
-                values=("L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1"),
-            ),
-            Column(
-                name="PFIRRBL", label="Modified Pfirrmann grade of the index disc (Griffith)", type="integer",
-                need="optional", minimum=1, maximum=8, protocol=(4, 7),
-            ),
-            Column(name="MODICBL", label="Modic type", type="integer", need="optional", minimum=0, maximum=3),
-            Column(name="OPIOIDBL", label="Opioid use at baseline", need="optional", values=("Y", "N")),
-            Column(name="RANDFL", label="Randomised", values=("Y", "N"), note="at least one Y"),
-            Column(
-                name="SCRFREAS", label="Reason not randomised", need="conditional",
-                where=Condition(column="RANDFL", values=("N",)),
-            ),
-            Column(
-                name="TRT01P", label="Planned arm", need="conditional",
-                where=Condition(column="RANDFL", values=("Y",), only=True), note="one of the two arm labels",
-            ),
-            Column(
-                name="TRT01A", label="Arm received", blank=True, note="an arm label; empty where not treated",
-            ),
-            Column(
-                name="RANDDT", label="Date of randomisation", type="date", need="conditional", where=_BY_RANDOMISED,
-            ),
-            Column(
-                name="TRTSDT", label="Date of the injection", type="date", need="conditional", where=_BY_TREATED,
-                not_before="RANDDT",
-            ),
-            Column(
-                name="PPROTFL", label="Per protocol", need="optional", values=("Y", "N"),
-                note="where the column is absent, all treated",
-            ),
-            Column(
-                name="DCSREAS", label="Reason for leaving the study early", need="optional",
-                values=(
-                    "ADVERSE EVENT", "LACK OF EFFICACY", "LOST TO FOLLOW-UP", "WITHDRAWAL BY SUBJECT",
-                    "PROTOCOL DEVIATION", "DEATH", "OTHER",
-                ),
-            ),
-            Column(
-                name="EOSDY", label="Study day of leaving or completing", type="day", need="optional", minimum=1,
-                note="where empty for a treated participant, the last day seen in any table",
-            ),
-            Column(
-                name="BMIBL", label="Body mass index at baseline", type="number", need="optional", unit="kg/m2",
-                derived=True,
+_ADSL = Table(
+    name="adsl",
+    label="Participants, one row a screened participant",
+    key=("USUBJID",),
+    columns=(
+        Column(name="STUDYID", label="Study identifier", note="the same in every row"),
+        Column(name="USUBJID", label="Unique subject identifier", note="unique"),
+        Column(name="SITEID", label="Centre"),
+        Column(
+            name="COUNTRY", label="Country of the centre", values=ALPHA3,
+            values_label="an assigned ISO 3166-1 alpha-3 code",
+        ),
+        Column(
+            name="AGE", label="Age at consent", type="number", unit="years", minimum=0, maximum=120,
+            protocol=(18, 60),
+        ),
+        Column(name="SEX", label="Sex", values=("M", "F", "U")),
+        Column(
+            name="HEIGHTBL", label="Height at baseline", type="number", need="optional", unit="cm",
+            minimum=100, maximum=230,
+        ),
+        Column(
+            name="WEIGHTBL", label="Weight at baseline", type="number", need="optional", unit="kg",
+            minimum=25, maximum=300,
+        ),
+        Column(name="SMOKBL", label="Smoking", need="optional", values=("NEVER", "FORMER", "CURRENT")),
+        Column(
+            name="WORKBL", label="Work status", need="optional",
+            values=("WORKING", "SICK LEAVE", "NOT WORKING", "RETIRED"),
+        ),
+        Column(
+            name="PAINDUR", label="Duration of low back pain", type="number", need="optional", unit="months",
+            minimum=0,
+        ),
+        Column(
+            name="DISCLVL", label="Index disc", need="optional",
+            values=("L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1"),
+        ),
+        Column(
+            name="PFIRRBL", label="Modified Pfirrmann grade of the index disc (Griffith)", type="integer",
+            need="optional", minimum=1, maximum=8, protocol=(4, 7),
+        ),
+        Column(name="MODICBL", label="Modic type", type="integer", need="optional", minimum=0, maximum=3),
+        Column(name="OPIOIDBL", label="Opioid use at baseline", need="optional", values=("Y", "N")),
+        Column(name="RANDFL", label="Randomised", values=("Y", "N"), note="at least one Y"),
+        Column(
+            name="SCRFREAS", label="Reason not randomised", need="conditional",
+            where=Condition(column="RANDFL", values=("N",)),
+        ),
+        Column(
+            name="TRT01P", label="Planned arm", need="conditional",
+            where=Condition(column="RANDFL", values=("Y",), only=True), note="one of the two arm labels",
+        ),
+        Column(
+            name="TRT01A", label="Arm received", blank=True, note="an arm label; empty where not treated",
+        ),
+        Column(
+            name="RANDDT", label="Date of randomisation", type="date", need="conditional", where=Condition(column="RANDFL", values=("Y",)),
+        ),
+        Column(
+            name="TRTSDT", label="Date of the injection", type="date", need="conditional",
+            where=Condition(column="TRT01A", only=True), not_before="RANDDT",
+        ),
+        Column(
+            name="PPROTFL", label="Per protocol", need="optional", values=("Y", "N"),
+            note="where the column is absent, all treated",
+        ),
+        Column(
+            name="DCSREAS", label="Reason for leaving the study early", need="optional",
+            values=(
+                "ADVERSE EVENT", "LACK OF EFFICACY", "LOST TO FOLLOW-UP", "WITHDRAWAL BY SUBJECT",
+                "PROTOCOL DEVIATION", "DEATH", "OTHER",
             ),
         ),
-    )  # fmt: skip
+        Column(
+            name="EOSDY", label="Study day of leaving or completing", type="day", need="optional", minimum=1,
+            note="where empty for a treated participant, the last day seen in any table",
+        ),
+        Column(
+            name="BMIBL", label="Body mass index at baseline", type="number", need="optional", unit="kg/m2",
+            derived=True,
+        ),
+    ),
+)  # fmt: skip
 
 
 def _longitudinal(name: str, label: str, *more: Column) -> Table:
@@ -366,63 +363,61 @@ def _longitudinal(name: str, label: str, *more: Column) -> Table:
     )  # fmt: skip
 
 
-def _adae() -> Table:
-    return Table(
-        name="adae",
-        label="Adverse events",
-        key=("USUBJID", "AESEQ"),
-        columns=(
-            _SUBJECT,
-            Column(name="AESEQ", label="Sequence number within the participant", type="integer"),
-            Column(name="AETERM", label="Verbatim term", blank=True, note="any text"),
-            Column(name="AEDECOD", label="Preferred term"),
-            Column(name="AEBODSYS", label="System organ class"),
-            Column(name="AESEV", label="Severity", values=("MILD", "MODERATE", "SEVERE")),
-            Column(name="AESER", label="Serious", values=("Y", "N")),
-            Column(
-                name="AEREL", label="Relation to the treatment", values=("NOT RELATED", "UNLIKELY", *RELATED_CODES)
-            ),
-            Column(
-                name="ASTDY", label="Study day of the start", type="day", blank=True,
-                note="empty counts as treatment-emergent",
-            ),
-            Column(name="AENDY", label="Study day of the end", type="day", blank=True, not_before="ASTDY"),
-            Column(name="AEOUT", label="Outcome", need="optional"),
-            Column(name="AEACN", label="Action taken", need="optional"),
+_ADAE = Table(
+    name="adae",
+    label="Adverse events",
+    key=("USUBJID", "AESEQ"),
+    columns=(
+        _SUBJECT,
+        Column(name="AESEQ", label="Sequence number within the participant", type="integer"),
+        Column(name="AETERM", label="Verbatim term", blank=True, note="any text"),
+        Column(name="AEDECOD", label="Preferred term"),
+        Column(name="AEBODSYS", label="System organ class"),
+        Column(name="AESEV", label="Severity", values=("MILD", "MODERATE", "SEVERE")),
+        Column(name="AESER", label="Serious", values=("Y", "N")),
+        Column(
+            name="AEREL", label="Relation to the treatment", values=("NOT RELATED", "UNLIKELY", *RELATED_CODES)
         ),
-    )  # fmt: skip
+        Column(
+            name="ASTDY", label="Study day of the start", type="day", blank=True,
+            note="empty counts as treatment-emergent",
+        ),
+        Column(name="AENDY", label="Study day of the end", type="day", blank=True, not_before="ASTDY"),
+        Column(name="AEOUT", label="Outcome", need="optional"),
+        Column(name="AEACN", label="Action taken", need="optional"),
+    ),
+)  # fmt: skip
 
 
-def _adcm() -> Table:
-    return Table(
-        name="adcm",
-        label="Concomitant treatments that matter to the estimand",
-        key=("USUBJID", "CMSEQ"),
-        columns=(
-            _SUBJECT,
-            Column(name="CMSEQ", label="Sequence number within the participant", type="integer"),
-            Column(name="CMDECOD", label="Drug or procedure"),
-            Column(
-                name="CMCAT",
-                label="Category",
-                values=("ANALGESIC", "OPIOID", "SPINAL INJECTION", "SURGERY", "OTHER"),
-            ),
-            Column(
-                name="ASTDY",
-                label="Study day of the start",
-                type="day",
-                blank=True,
-                where=Condition(column="CMCAT", values=RESCUE_CATEGORIES),
-            ),
-            Column(name="AENDY", label="Study day of the end", type="day", blank=True, not_before="ASTDY"),
+_ADCM = Table(
+    name="adcm",
+    label="Concomitant treatments that matter to the estimand",
+    key=("USUBJID", "CMSEQ"),
+    columns=(
+        _SUBJECT,
+        Column(name="CMSEQ", label="Sequence number within the participant", type="integer"),
+        Column(name="CMDECOD", label="Drug or procedure"),
+        Column(
+            name="CMCAT",
+            label="Category",
+            values=("ANALGESIC", "OPIOID", "SPINAL INJECTION", "SURGERY", "OTHER"),
         ),
-    )
+        Column(
+            name="ASTDY",
+            label="Study day of the start",
+            type="day",
+            blank=True,
+            where=Condition(column="CMCAT", values=RESCUE_CATEGORIES),
+        ),
+        Column(name="AENDY", label="Study day of the end", type="day", blank=True, not_before="ASTDY"),
+    ),
+)
 
 
 TABLES = {
     t.name: t
     for t in (
-        _adsl(),
+        _ADSL,
         _longitudinal("adqs", "Questionnaires, one row a participant, parameter and visit"),
         _longitudinal("admi", "Imaging, one row a participant, parameter and visit"),
         _longitudinal(
@@ -436,8 +431,8 @@ TABLES = {
                 where=Condition(column="AVAL"),
             ),
         ),
-        _adae(),
-        _adcm(),
+        _ADAE,
+        _ADCM,
     )
 }
 
@@ -477,8 +472,8 @@ def _dictionary_need(column: Column) -> str:
     if column.derived:
         return "derived; compared where given"
     if column.where:
-        column_need = "required, " if column.need == "required" else ""
-        return f"{column_need}filled {column.where}"
+        # A conditional column may be absent where no row needs it.
+        return f"required{'; filled' if column.need == 'required' else ''} {column.where}"
     if column.need == "required" and column.blank:
         return "required; cells may be empty"
     return column.need

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -112,6 +112,7 @@ class Finding:
 
 
 COLUMNS = tuple(f.name for f in fields(Finding))
+_Record = tuple[Severity, str, int | None, str, str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +128,9 @@ class _Batch:
     values: Sequence[str]
     allowed: Sequence[str]
 
-    def __iter__(self) -> Iterator[Finding]:
+    def __iter__(self) -> Iterator[_Record]:
         for row, subject, value, allowed in zip(self.rows, self.subjects, self.values, self.allowed, strict=True):
-            yield Finding(self.severity, self.table, row, subject, self.column, self.rule, value, allowed)
+            yield (self.severity, self.table, row, subject, self.column, self.rule, value, allowed)
 
 
 class Findings:
@@ -237,7 +238,7 @@ class CheckReport:
     @cached_property
     def findings(self) -> list[Finding]:
         """Every finding, errors first."""
-        return [finding for batch in self._batches for finding in batch]
+        return [Finding(*record) for batch in self._batches for record in batch]
 
     @property
     def errors(self) -> list[Finding]:
@@ -253,7 +254,7 @@ class CheckReport:
         """One row a finding; columns as in :class:`Finding`."""
         import pandas as pd
 
-        frame = pd.DataFrame([astuple(f) for f in self.findings], columns=list(COLUMNS))
+        frame = pd.DataFrame([record for batch in self._batches for record in batch], columns=list(COLUMNS))
         return frame.astype({"row": "Int64"})
 
     def write_csv(self, path: str | Path) -> None:
@@ -262,9 +263,7 @@ class CheckReport:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
             for batch in self._batches:
-                writer.writerows(
-                    ["" if cell is None else csv_text(cell) for cell in astuple(finding)] for finding in batch
-                )
+                writer.writerows(["" if cell is None else csv_text(cell) for cell in record] for record in batch)
 
     def summary(self) -> str:
         """Plain text for a screen: equal violations are counted and the first few shown."""
@@ -308,7 +307,7 @@ def _group_lines(batches: list[_Batch]) -> list[str]:
 
 
 def _take(batch: _Batch, n: int) -> list[Finding]:
-    return [finding for finding, _ in zip(batch, range(n), strict=False)]
+    return [Finding(*record) for record in islice(batch, n)]
 
 
 class DataError(Exception):

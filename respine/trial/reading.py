@@ -35,7 +35,8 @@ def _read_csv(path: Path) -> Sheet:
 def _read_parquet(path: Path) -> Sheet:
     import pyarrow.parquet
 
-    return Sheet.from_arrow(pyarrow.parquet.ParquetFile(path).read())
+    with pyarrow.parquet.ParquetFile(path) as file:
+        return Sheet.from_arrow(file.read())
 
 
 def _pyreadstat(function: str) -> Callable[[Path], Sheet]:

@@ -30,7 +30,7 @@ def test_dictionary_has_a_row_a_column() -> None:
     assert dictionary.label.str.len().gt(0).all()
     row = dictionary.set_index(["table", "column"])
     assert row.loc[("adsl", "SEX"), "values"] == "M, F, U"
-    assert row.loc[("adsl", "SCRFREAS"), "need"] == "filled where RANDFL = N"
+    assert row.loc[("adsl", "SCRFREAS"), "need"] == "required where RANDFL = N"
     assert row.loc[("adsl", "AGE"), "values"] == "0 to 120 years; protocol 18 to 60"
     assert "T2: 5 to 400 ms" in row.loc[("admi", "AVAL"), "values"]
 

@@ -1,0 +1,226 @@
+"""Times to first response and to rescue in tables, figures and sentences."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from respine.analyses.study import Arms, Study
+from respine.analyses.times import AT_RISK, HORIZONS
+from respine.display import wording
+from respine.display.figures import Series, label_ends, n_under_axis
+from respine.display.numbers import format_percent, format_result
+from respine.display.outputs import Figure, Row, Table, figure
+from respine.display.style import COLOUR, LINE, better, canvas
+from respine.display.tables import EMPTY, Comparison, comparison_table, footnotes
+from respine.results import Result, Results
+from respine.trial.trial import ROLES
+
+NAMES = {"response": "First response", "rescue": "Rescue"}
+AXES = {"response": "With a response so far, %", "rescue": "Rescued so far, %"}
+
+
+def times_table(results: Results, arms: Arms, level: float) -> Table:
+    """Participants, events, medians, restricted means by arm; their differences, ratios and the tests."""
+    lines: list[Comparison] = []
+    for outcome, name in NAMES.items():
+        prefix = f"secondary.time.{outcome}"
+
+        def pair(what: str, prefix: str = prefix) -> list[Result]:
+            return [results[f"{prefix}.{what}.{role}"] for role in ROLES]
+
+        events = [f"{format_result(e)} of {format_result(n)}" for e, n in zip(pair("events"), pair("n"), strict=True)]
+        lines.append(Comparison("Participants with the event", events[0], events[1], group=name))
+        medians = [_with_interval(r) for r in pair("median")]
+        lines.append(Comparison("Median time, months", medians[0], medians[1], group=name))
+        for horizon in HORIZONS:
+            means = [_with_interval(r) for r in pair(f"rmst.m{horizon}")]
+            contrasts = {k: results[f"{prefix}.rmst.m{horizon}.{k}"] for k in ("difference", "ratio")}
+            stub = f"Restricted mean to month {horizon}, months"
+            lines.append(Comparison(stub, means[0], means[1], contrasts["difference"], name))
+            lines.append(Comparison("ratio", "", "", contrasts["ratio"], name, indent=1))
+        lines.append(Comparison("Hazard ratio", "", "", results[f"{prefix}.hr"], name))
+        for test, stub in (("logrank", "Log-rank, chi-squared"), ("ph", "Proportional hazards, chi-squared")):
+            lines.append(Comparison(stub, "", "", results[f"{prefix}.{test}"], name))
+    return comparison_table(
+        lines,
+        label="tbl-times",
+        caption=(
+            "Times to first response (intention-to-treat set) and to rescue (its treated participants), from the day of "
+            "injection."
+        ),
+        stub="",
+        headings=(arms.treatment, arms.control),
+        level=level,
+        difference="Comparison",
+        notes=(
+            f"Differences are {arms.treatment} − {arms.control}, ratios {arms.treatment} over {arms.control}. Median: "
+            "Kaplan-Meier with log-log interval; restricted mean: area under that curve, Greenwood variance; hazard "
+            "ratio: Cox regression on arm, Efron ties; proportional hazards: score test on Schoenfeld residuals. Of a "
+            "response an early one is good, so that a hazard ratio above one and a shorter mean time favour "
+            f"{arms.treatment}; of a rescue it is the reverse.",
+        ),
+        wide=True,
+    )
+
+
+def reached_table(results: Results, arms: Arms) -> Table:
+    """Share with a response by each visit: Kaplan-Meier, and maximum likelihood for interval-censored times."""
+    rows, shown = [], []
+    first = [r for r in results.select("secondary.time.response.reached").values() if r.arm == "treatment"]
+    for at in sorted(first, key=lambda r: r.visit or 0.0):
+        visit = at.id.split(".")[-2]
+        cells = []
+        for role in ROLES:
+            simple = results[f"secondary.time.response.reached.{visit}.{role}"]
+            censored = results[f"secondary.time.response.npmle.{visit}.{role}"]
+            shown += [simple, censored]
+            cells += [_share(simple), _share(censored)]
+        rows.append(Row(f"Month {at.visit:g}", tuple(cells)))
+    return Table(
+        label="tbl-intervals",
+        caption="Participants with a response by each visit, %; intention-to-treat set.",
+        columns=("By", *("Kaplan-Meier", "Interval-censored") * 2),
+        rows=tuple(rows),
+        spanners=((arms.treatment, 1, 2), (arms.control, 3, 4)),
+        notes=(
+            "Kaplan-Meier takes a first response as if it came on the day of the visit that showed it. "
+            "Interval-censored: non-parametric maximum likelihood (Turnbull), the response somewhere between that "
+            "visit and the one before.",
+            *footnotes(shown),
+        ),
+        results=tuple(r.id for r in shown),
+    )
+
+
+def _share(result: Result) -> str:
+    return format_percent(result.value, digits=1).removesuffix("%") if result.estimable else EMPTY
+
+
+def _with_interval(result: Result) -> str:
+    if not result.estimable:
+        return EMPTY
+    text = format_result(result, "number")
+    bare = math.isnan(result.lower) and math.isnan(result.upper)
+    return text if bare else f"{text} ({format_result(result, 'ci')})"
+
+
+def times_figure(results: Results, curves: pd.DataFrame, arms: Arms) -> Figure:
+    """Kaplan-Meier curves of both outcomes as shares with the event, with bands and the numbers at risk."""
+    drawing, axes = canvas(3.3, columns=2)
+    months = [float(m) for m in AT_RISK]
+    shown: list[Result] = []
+    for ax, (outcome, name) in zip(axes, NAMES.items(), strict=True):
+        right = ax is axes[-1]
+        ends = {}
+        for role in ROLES:
+            line = curves[(curves["outcome"] == outcome) & (curves["arm"] == role)]
+            percent = line[["share", "lower", "upper"]] * 100
+            ax.step(line["month"], percent["share"], where="post", color=COLOUR[role], linestyle=LINE[role], zorder=3)
+            ax.fill_between(
+                line["month"], percent["lower"], percent["upper"], step="post", color=COLOUR[role], alpha=0.15,
+                linewidth=0,
+            )  # fmt: skip
+            if len(line):
+                ends[role] = (arms[role] if right else "", float(percent["share"].iloc[-1]))
+        ax.set_title(name, pad=14)
+        ax.set_xlim(0, max(24.5, curves["month"].max() if len(curves) else 0))
+        top = 100.0 if outcome == "response" else curves.loc[curves["outcome"] == outcome, "upper"].max() * 110
+        ax.set_ylim(0, top if top > 0 else 10)
+        ax.set_xticks(months, [f"{m:g}" for m in months])
+        ax.set_ylabel(AXES[outcome])
+        ax.set_xlabel("Months since injection")
+        better(ax, lower_is_better=outcome == "rescue")
+        label_ends(ax, ends)
+        series = [
+            Series(
+                role,
+                "" if right else arms[role],
+                [results[f"secondary.time.{outcome}.at_risk.m{m}.{role}"] for m in AT_RISK],
+            )
+            for role in ROLES
+        ]
+        shown += [r for s in series for r in s.results]
+        n_under_axis(ax, series, months=months, title="" if right else "n at risk")
+    return figure(
+        drawing,
+        label="fig-times",
+        caption=(
+            f"Time to first response (intention-to-treat set, n = {_n(results, 'response')}) and to rescue (its treated "
+            f"participants, n = {_n(results, 'rescue')}): one minus the Kaplan-Meier estimate, with pointwise "
+            "confidence bands and the numbers at risk."
+        ),
+        alt="; ".join(
+            f"{name}: hazard ratio {format_result(results[f'secondary.time.{outcome}.hr'], 'full')}"
+            for outcome, name in NAMES.items()
+        )
+        + ".",
+        data=curves.assign(arm=curves["arm"].map(lambda role: arms[role])),
+        results=[r.id for r in shown],
+    )
+
+
+def _n(results: Results, outcome: str) -> str:
+    return " and ".join(format_result(results[f"secondary.time.{outcome}.n.{role}"]) for role in ROLES)
+
+
+def sentences(results: Results, study: Study) -> Results:
+    """The comparisons of both times, whether hazards are proportional, and the widths of the intervals."""
+    said = Results()
+    said.state("secondary.times", f"{_comparison(results, study, 'response')} {_comparison(results, study, 'rescue')}")
+    said.state("secondary.hazards", _hazards(results, study.parameters.alpha))
+    width = {name: results[f"secondary.time.response.width.{name}"] for name in ("min", "median", "max")}
+    said.state(
+        "secondary.intervals",
+        "No response was seen, so that there is no interval to speak of."
+        if not width["min"].estimable
+        else "A response is seen at a visit but came at some time since the visit before: these intervals are "
+        f"{{{width['min'].id}|number}} to {{{width['max'].id}}} wide, half of them {{{width['median'].id}}} or less.",
+    )
+    return said
+
+
+def _comparison(results: Results, study: Study, outcome: str) -> str:
+    prefix = f"secondary.time.{outcome}"
+    what = {"response": "had a first response", "rescue": "were rescued"}[outcome]
+    events = [
+        f"{{{prefix}.events.{role}}} of {{{prefix}.n.{role}}} with {wording.literal(study.arms[role])}"
+        for role in ROLES
+    ]
+    start = f"{wording.listed(events)} {what}"
+    hazard, test = results[f"{prefix}.hr"], results[f"{prefix}.logrank"]
+    if not test.estimable:
+        return wording.sentence(f"{start}; the arms could not be compared ({wording.literal(test.note)})")
+    if wording.differs(test, study.parameters.alpha):
+        sooner = _sooner(results, prefix)
+        verdict = f"came earlier with {wording.literal(study.arms[sooner])}" if sooner else "differed between the arms"
+    else:
+        verdict = "showed no difference between the arms"
+    noun = {"response": "first response", "rescue": "rescue"}[outcome]
+    ratio = f"hazard ratio {{{hazard.id}|full}}" if hazard.estimable else f"hazard ratio {wording.literal(hazard.note)}"
+    return f"{wording.sentence(start)} The time to {noun} {verdict} (log-rank {{{test.id}|p}}); {ratio}."
+
+
+def _sooner(results: Results, prefix: str) -> str:
+    """The arm in which the event came earlier, empty where that cannot be said."""
+    hazard = results[f"{prefix}.hr"]
+    if hazard.estimable:
+        return "treatment" if hazard.value > 1 else "control"
+    without = [role for role in ROLES if results[f"{prefix}.events.{role}"].value == 0]
+    return "" if len(without) != 1 else ROLES[1 - ROLES.index(without[0])]
+
+
+def _hazards(results: Results, alpha: float) -> str:
+    """What the check of proportional hazards says of the hazard ratios."""
+    parts = []
+    for outcome, name in NAMES.items():
+        check = results[f"secondary.time.{outcome}.ph"]
+        noun = name[0].lower() + name[1:]
+        if not check.estimable:
+            parts.append(f"for {noun} it could not be made")
+        elif wording.differs(check, alpha):
+            parts.append(f"for {noun} it rejects them ({{{check.id}|p}}), and the hazard ratio is an average over time")
+        else:
+            parts.append(f"for {noun} it does not reject them ({{{check.id}|p}})")
+    return f"The hazard ratio supposes proportional hazards, which were checked: {'; '.join(parts)}."
