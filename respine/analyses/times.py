@@ -38,8 +38,8 @@ _NPMLE = "non-parametric maximum likelihood for interval-censored times (Turnbul
 def analyse(study: Study) -> Results:
     """Every number of the times to event.
 
-    Ids start with ``secondary.time.response`` or ``secondary.time.rescue``: ``.<n or events>.<arm>``, ``.median.<arm>``,
-    ``.reached.<visit>.<arm>`` (share with the event by then), ``.at_risk.<month>.<arm>``, ``.logrank``, ``.hr``,
+    Ids start with ``secondary.time.response`` or ``secondary.time.rescue``: ``.n.<arm>``, ``.events.<arm>``,
+    ``.median.<arm>``, ``.reached.<visit>.<arm>`` (share with the event by then), ``.at_risk.<month>.<arm>``, ``.logrank``, ``.hr``,
     ``.ph``, ``.rmst.<month>.<arm, difference or ratio>``; for response also ``.npmle.<visit>.<arm>`` and
     ``.width.<min, median or max>`` of the interval in which a first response came.
     """

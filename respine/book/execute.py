@@ -66,7 +66,7 @@ class Progress(Protocol):
     """Told what happens to each chapter, from several threads."""
 
     def __call__(self, chapter: str, state: str, seconds: float = 0.0, cell: tuple[int, int] | None = None) -> None:
-        """``state`` is ``cached``, ``waiting``, ``running``, ``done`` or ``failed``."""
+        """``state`` is ``cached``, ``waiting``, ``running``, ``done``, ``failed`` or ``stopped``."""
 
 
 def silent(chapter: str, state: str, seconds: float = 0.0, cell: tuple[int, int] | None = None) -> None:
@@ -162,7 +162,8 @@ def _run_one(
     except Exception as error:
         failure = _failure(chapter, error, watch)
     seconds = time.monotonic() - start
-    progress(chapter.name, "failed" if failure else "done", seconds)
+    unfinished = "stopped" if stopped.is_set() else "failed"
+    progress(chapter.name, unfinished if failure else "done", seconds)
     if failure is None:
         return Outcome(chapter=chapter, seconds=seconds, notebook=notebook)
     partial = notebook or (normalised(watch.notebook) if watch.notebook is not None else None)

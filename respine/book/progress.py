@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from rich.table import Table
 
-_SIGNS = {"waiting": " ", "cached": "=", "running": ">", "done": "+", "failed": "x"}
+_SIGNS = {"waiting": " ", "cached": "=", "running": ">", "done": "+", "failed": "x", "stopped": "-"}
 
 
 class Display:

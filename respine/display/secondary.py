@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -11,13 +12,16 @@ from respine.analyses.secondary import SCORES, SUMMARIES, adjusted_p, any_differ
 from respine.analyses.study import Arms, Study
 from respine.display import wording
 from respine.display.figures import Series, n_under_axis, over_time
-from respine.display.numbers import format_level, format_p, format_percent, format_result
+from respine.display.numbers import format_level, format_p, format_result
 from respine.display.outputs import Figure, Row, Table, figure
 from respine.display.style import GREY, better, canvas
 from respine.display.tables import EMPTY, Comparison, comparison_table, footnotes
 from respine.results import Result, Results
 from respine.trial.contract import PARAMETERS
 from respine.trial.trial import ROLES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 NAMES = {"VASPAIN": "Pain (VAS)", "ODI": "Disability (ODI)"} | {
     code: p.label.removesuffix(" summary") for code, p in PARAMETERS.items() if code.startswith("SF36")
@@ -128,40 +132,6 @@ def _methods(differences: Sequence[Result]) -> list[str]:
     return [f"{method}: {wording.listed(list(names))}." for method, names in scores.items()]
 
 
-def important_table(results: Results, study: Study) -> Table:
-    """Participants who improved by at least the minimal clinically important difference, by visit."""
-    arms, lines = study.arms, []
-    for code in SUMMARIES:
-        differences = [r for r in results.select(f"secondary.mcid.{code.lower()}").values() if r.arm == "difference"]
-        for difference in sorted(differences, key=lambda r: r.visit or 0.0):
-            prefix = difference.id.removesuffix(".difference")
-            cells = [_fraction(results[f"{prefix}.{role}"]) for role in ROLES]
-            lines.append(Comparison(f"Month {difference.visit:g}", cells[0], cells[1], difference, _rule(study, code)))
-    return comparison_table(
-        lines or [Comparison("No data", EMPTY, EMPTY)],
-        label="tbl-mcid",
-        caption=(
-            "Participants who improved by at least the minimal clinically important difference, n of N (%), by visit; "
-            "complete cases of the modified intention-to-treat set."
-        ),
-        stub="Visit",
-        headings=(arms.treatment, arms.control),
-        level=study.parameters.level,
-        difference="Difference, points",
-        p=False,
-        notes=(
-            f"Differences are {arms.treatment} − {arms.control}, in percentage points, with Newcombe confidence "
-            "intervals (CI). N, participants with a change at the visit, rescued or not.",
-        ),
-    )
-
-
-def _rule(study: Study, code: str) -> str:
-    least = important_change(study, code)
-    way = "down" if least < 0 else "up"
-    return f"{NAMES[code]}, {way} by {_least(study, code)} or more"
-
-
 def _with_unit(code: str) -> str:
     return f"{NAMES[code]}, {unit(code)}"
 
@@ -182,18 +152,13 @@ def _p(result: Result) -> str:
     return EMPTY if math.isnan(result.p) else format_p(result.p)
 
 
-def _fraction(result: Result) -> str:
-    if not result.estimable:
-        return EMPTY
-    return f"{format_result(result, 'count')} of {result.n} ({format_percent(result.value, result.n)})"
-
-
 # Figure.
 
 
 def course_figure(results: Results, study: Study) -> Figure:
     """Mean change by visit and arm: pain, disability and the two components of the SF-36."""
-    drawing, axes = canvas(5.6, columns=2, rows=2)
+    drawing, axes = canvas(5.8, columns=2, rows=2)
+    drawing.get_layout_engine().set(h_pad=0.12)
     data = []
     for place, (ax, code) in enumerate(zip(axes, SUMMARIES, strict=True)):
         name = {role: study.arms[role] for role in ROLES}
@@ -207,12 +172,7 @@ def course_figure(results: Results, study: Study) -> Figure:
         data += [_drawn(r, study.arms) for r in shown]
         visits = sorted({float(r.visit or 0) for r in shown})
         least = important_change(study, code)
-        # Drawn first, so that the labels at the lines' ends know the final limits.
-        ax.axhline(least, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0)
-        ax.annotate(
-            "MCID", (0, least), xycoords=("axes fraction", "data"), xytext=(3, 2), textcoords="offset points",
-            fontsize=8, color=GREY,
-        )  # fmt: skip
+        _mcid_line(ax, least)
         # The arms are named once a row: at the right for the lines, at the left for the numbers.
         right = place % 2 == 1
         lines = [Series(s.role, s.label if right else "", s.results) for s in series]
@@ -233,6 +193,15 @@ def course_figure(results: Results, study: Study) -> Figure:
         data=pd.DataFrame(data, columns=["score", "month", "arm", "change", "lower", "upper", "n"]),
         results=[r.id for code in SUMMARIES for role in ROLES for r in _by_visit(results, code, role)],
     )
+
+
+def _mcid_line(ax: Axes, least: float) -> None:
+    """The minimal clinically important difference; its name stands towards no change, where the curves leave room."""
+    ax.axhline(least, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0)
+    ax.annotate(
+        "MCID", (0.72, least), xycoords=("axes fraction", "data"), xytext=(0, 2 if least < 0 else -2),
+        textcoords="offset points", ha="center", va="bottom" if least < 0 else "top", fontsize=8, color=GREY,
+    )  # fmt: skip
 
 
 def _drawn(r: Result, arms: Arms) -> dict[str, object]:
@@ -256,16 +225,16 @@ def _course_alt(results: Results, study: Study) -> str:
 
 
 def sentences(results: Results, study: Study) -> Results:
-    """Key finding, abstract, models, scores left out, important improvement."""
+    """Key finding, abstract, models, scores left out."""
     said = Results()
     month, present = study.parameters.primary_month, available(results)
-    pair = [
-        wording.difference(_difference(results, code), f"treatment difference in the change of {noun}")
-        for code, noun in NOUNS.items()
-        if code in present
-    ]
-    found = wording.sentence(f"at month {month:g} {wording.listed(pair)}") if pair else ""
-    key = " ".join(filter(None, (found, _after_adjustment(results, study))))
+    found = [_said(_difference(results, code), noun) for code, noun in NOUNS.items() if code in present]
+    pair = (
+        [f"At month {month:g} the treatment difference in the change from baseline was {wording.listed(found)}."]
+        if found
+        else []
+    )
+    key = " ".join([*pair, _after_adjustment(results, study)])
     said.state("secondary.key", key)
     said.state("secondary.abstract", key)
     said.state(
@@ -276,8 +245,11 @@ def sentences(results: Results, study: Study) -> Results:
     )
     said.state("secondary.available", _left_out(present))
     said.state("secondary.models", _models([_difference(results, code) for code in present]))
-    said.state("secondary.mcid", _important(results, study))
     return said
+
+
+def _said(difference: Result, noun: str) -> str:
+    return f"{{{difference.id}|full}} for {noun}" if difference.estimable else f"not estimable for {noun}"
 
 
 def _after_adjustment(results: Results, study: Study) -> str:
@@ -332,28 +304,3 @@ def _models(differences: Sequence[Result]) -> str:
         f"{{{rows[0].id}|method}} for {wording.listed([named(r.parameter) for r in rows])}" for rows in fitted.values()
     ]
     return f"Not every score allowed the same covariance structure: {'; '.join(parts)}."
-
-
-def _important(results: Results, study: Study) -> str:
-    """Improvement of pain and disability by the minimal clinically important difference at the primary month."""
-    parts = []
-    for code, noun in NOUNS.items():
-        prefix = f"secondary.mcid.{code.lower()}.primary"
-        if f"{prefix}.difference" not in results:
-            continue
-        rates = [
-            f"{{{prefix}.{role}|fraction}} with {wording.literal(study.arms[role])}"
-            if results[f"{prefix}.{role}"].estimable
-            else f"in nobody known with {wording.literal(study.arms[role])}"
-            for role in ROLES
-        ]
-        difference = results[f"{prefix}.difference"]
-        said = f"; difference {{{difference.id}|full}}" if difference.estimable else ""
-        parts.append(f"{noun} improved by at least {_least(study, code)} in {wording.listed(rates)}{said}")
-    if not parts:
-        return "Neither pain nor disability was measured after baseline."
-    return " ".join(wording.sentence(f"at month {study.parameters.primary_month:g}, {part}") for part in parts)
-
-
-def _least(study: Study, code: str) -> str:
-    return f"{abs(important_change(study, code)):g} {unit(code)}"

@@ -61,8 +61,8 @@ def forest_figure(results: Results, study: Study) -> Figure:
         label="fig-subgroups",
         caption=(
             f"Treatment difference in response at month {month:g} in subgroups ({study.arms.treatment} − "
-            f"{study.arms.control}), with Newcombe confidence intervals and the participants of each arm; complete cases "
-            f"of the intention-to-treat set, n = {_n(overall)}. Unadjusted."
+            f"{study.arms.control}), with Newcombe confidence intervals and the participants of each arm; complete "
+            f"cases of the intention-to-treat set, n = {_n(overall)}. Unadjusted."
         ),
         alt=_alt(results),
         xlabel="Difference in responders, percentage points",

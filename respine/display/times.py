@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -17,38 +19,45 @@ from respine.display.tables import EMPTY, Comparison, comparison_table, footnote
 from respine.results import Result, Results
 from respine.trial.trial import ROLES
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 NAMES = {"response": "First response", "rescue": "Rescue"}
+COMPARISONS = {
+    "hr": "Hazard ratio",
+    "logrank": "Log-rank, chi-squared",
+    "ph": "Proportional hazards, chi-squared",
+}
 AXES = {"response": "With a response so far, %", "rescue": "Rescued so far, %"}
 
 
 def times_table(results: Results, arms: Arms, level: float) -> Table:
     """Participants, events, medians, restricted means by arm; their differences, ratios and the tests."""
+    by_arm: list[Result] = []
+
+    def line(stub: str, outcome: str, what: str) -> Comparison:
+        pair = [results[f"secondary.time.{outcome}.{what}.{role}"] for role in ROLES]
+        by_arm.extend(pair)
+        difference = results.get(f"secondary.time.{outcome}.{what}.difference")
+        return Comparison(stub, _with_interval(pair[0]), _with_interval(pair[1]), difference, NAMES[outcome])
+
     lines: list[Comparison] = []
     for outcome, name in NAMES.items():
-        prefix = f"secondary.time.{outcome}"
-
-        def pair(what: str, prefix: str = prefix) -> list[Result]:
-            return [results[f"{prefix}.{what}.{role}"] for role in ROLES]
-
-        events = [f"{format_result(e)} of {format_result(n)}" for e, n in zip(pair("events"), pair("n"), strict=True)]
-        lines.append(Comparison("Participants with the event", events[0], events[1], group=name))
-        medians = [_with_interval(r) for r in pair("median")]
-        lines.append(Comparison("Median time, months", medians[0], medians[1], group=name))
+        lines.append(line("Participants", outcome, "n"))
+        lines.append(line("with the event", outcome, "events"))
+        lines.append(line("Median time, months", outcome, "median"))
         for horizon in HORIZONS:
-            means = [_with_interval(r) for r in pair(f"rmst.m{horizon}")]
-            contrasts = {k: results[f"{prefix}.rmst.m{horizon}.{k}"] for k in ("difference", "ratio")}
-            stub = f"Restricted mean to month {horizon}, months"
-            lines.append(Comparison(stub, means[0], means[1], contrasts["difference"], name))
-            lines.append(Comparison("ratio", "", "", contrasts["ratio"], name, indent=1))
-        lines.append(Comparison("Hazard ratio", "", "", results[f"{prefix}.hr"], name))
-        for test, stub in (("logrank", "Log-rank, chi-squared"), ("ph", "Proportional hazards, chi-squared")):
-            lines.append(Comparison(stub, "", "", results[f"{prefix}.{test}"], name))
-    return comparison_table(
+            lines.append(line(f"Restricted mean to month {horizon}, months", outcome, f"rmst.m{horizon}"))
+            ratio = results[f"secondary.time.{outcome}.rmst.m{horizon}.ratio"]
+            lines.append(Comparison("ratio", "", "", ratio, name, indent=1))
+        for what, stub in COMPARISONS.items():
+            lines.append(Comparison(stub, "", "", results[f"secondary.time.{outcome}.{what}"], name))
+    table = comparison_table(
         lines,
         label="tbl-times",
         caption=(
-            "Times to first response (intention-to-treat set) and to rescue (its treated participants), from the day of "
-            "injection."
+            "Times to first response (intention-to-treat set) and to rescue (its treated participants), from the "
+            "day of injection."
         ),
         stub="",
         headings=(arms.treatment, arms.control),
@@ -60,9 +69,11 @@ def times_table(results: Results, arms: Arms, level: float) -> Table:
             "ratio: Cox regression on arm, Efron ties; proportional hazards: score test on Schoenfeld residuals. Of a "
             "response an early one is good, so that a hazard ratio above one and a shorter mean time favour "
             f"{arms.treatment}; of a rescue it is the reverse.",
+            *(f"{NAMES[r.parameter.lower()]}, {arms[r.arm]}: {r.note}." for r in by_arm if r.note),
         ),
         wide=True,
     )
+    return replace(table, results=(*table.results, *(r.id for r in by_arm)))
 
 
 def reached_table(results: Results, arms: Arms) -> Table:
@@ -108,57 +119,62 @@ def _with_interval(result: Result) -> str:
 
 def times_figure(results: Results, curves: pd.DataFrame, arms: Arms) -> Figure:
     """Kaplan-Meier curves of both outcomes as shares with the event, with bands and the numbers at risk."""
-    drawing, axes = canvas(3.3, columns=2)
+    drawing, axes = canvas(3.4, columns=2)
     months = [float(m) for m in AT_RISK]
+    last = max(24.0, curves["month"].max()) if len(curves) else 24.0
     shown: list[Result] = []
-    for ax, (outcome, name) in zip(axes, NAMES.items(), strict=True):
+    for ax, outcome in zip(axes, NAMES, strict=True):
+        # The arms are named at the right for the lines, at the left for the numbers.
         right = ax is axes[-1]
-        ends = {}
-        for role in ROLES:
-            line = curves[(curves["outcome"] == outcome) & (curves["arm"] == role)]
-            percent = line[["share", "lower", "upper"]] * 100
-            ax.step(line["month"], percent["share"], where="post", color=COLOUR[role], linestyle=LINE[role], zorder=3)
-            ax.fill_between(
-                line["month"], percent["lower"], percent["upper"], step="post", color=COLOUR[role], alpha=0.15,
-                linewidth=0,
-            )  # fmt: skip
-            if len(line):
-                ends[role] = (arms[role] if right else "", float(percent["share"].iloc[-1]))
-        ax.set_title(name, pad=14)
-        ax.set_xlim(0, max(24.5, curves["month"].max() if len(curves) else 0))
-        top = 100.0 if outcome == "response" else curves.loc[curves["outcome"] == outcome, "upper"].max() * 110
-        ax.set_ylim(0, top if top > 0 else 10)
+        _curves(ax, curves[curves["outcome"] == outcome], outcome, arms if right else Arms("", ""))
+        ax.set_xlim(-1.2, last + 0.5)
         ax.set_xticks(months, [f"{m:g}" for m in months])
-        ax.set_ylabel(AXES[outcome])
-        ax.set_xlabel("Months since injection")
-        better(ax, lower_is_better=outcome == "rescue")
-        label_ends(ax, ends)
         series = [
-            Series(
-                role,
-                "" if right else arms[role],
-                [results[f"secondary.time.{outcome}.at_risk.m{m}.{role}"] for m in AT_RISK],
-            )
+            Series(role, "" if right else arms[role], [_at_risk(results, outcome, m, role) for m in AT_RISK])
             for role in ROLES
         ]
         shown += [r for s in series for r in s.results]
         n_under_axis(ax, series, months=months, title="" if right else "n at risk")
+    hazards = [
+        f"{name}: hazard ratio {format_result(results[f'secondary.time.{outcome}.hr'], 'full')}"
+        for outcome, name in NAMES.items()
+    ]
     return figure(
         drawing,
         label="fig-times",
         caption=(
-            f"Time to first response (intention-to-treat set, n = {_n(results, 'response')}) and to rescue (its treated "
-            f"participants, n = {_n(results, 'rescue')}): one minus the Kaplan-Meier estimate, with pointwise "
+            f"Time to first response (intention-to-treat set, n = {_n(results, 'response')}) and to rescue (its "
+            f"treated participants, n = {_n(results, 'rescue')}): one minus the Kaplan-Meier estimate, with pointwise "
             "confidence bands and the numbers at risk."
         ),
-        alt="; ".join(
-            f"{name}: hazard ratio {format_result(results[f'secondary.time.{outcome}.hr'], 'full')}"
-            for outcome, name in NAMES.items()
-        )
-        + ".",
-        data=curves.assign(arm=curves["arm"].map(lambda role: arms[role])),
+        alt=f"{'; '.join(hazards)}.",
+        data=curves.assign(arm=[arms[role] for role in curves["arm"]]),
         results=[r.id for r in shown],
     )
+
+
+def _curves(ax: Axes, curves: pd.DataFrame, outcome: str, names: Arms) -> None:
+    """One outcome: a step curve and a band an arm, the arms named at the lines' ends."""
+    ends = {}
+    for role in ROLES:
+        line = curves[curves["arm"] == role]
+        share, lower, upper = (line[column] * 100 for column in ("share", "lower", "upper"))
+        colour = COLOUR[role]
+        ax.step(line["month"], share, where="post", color=colour, linestyle=LINE[role], zorder=3)
+        ax.fill_between(line["month"], lower, upper, step="post", color=colour, alpha=0.15, linewidth=0)
+        if len(line):
+            ends[role] = (names[role], float(share.iloc[-1]))
+    highest = curves["upper"].max() * 110
+    ax.set_ylim(0, highest if outcome == "rescue" and highest > 0 else 100)
+    ax.set_title(NAMES[outcome], pad=14)
+    ax.set_ylabel(AXES[outcome])
+    ax.set_xlabel("Months since injection")
+    better(ax, lower_is_better=outcome == "rescue")
+    label_ends(ax, ends)
+
+
+def _at_risk(results: Results, outcome: str, month: int, role: str) -> Result:
+    return results[f"secondary.time.{outcome}.at_risk.m{month}.{role}"]
 
 
 def _n(results: Results, outcome: str) -> str:
