@@ -117,8 +117,9 @@ def _no_visit(name: str, month: int, of_unit: str) -> Estimate:
 def _standardised(results: Results, study: Study, code: str, rows: pd.DataFrame) -> None:
     for month in months(study, rows):
         at_month = rows[rows["AVISITN"] == month]
-        by_arm = [at_month.loc[at_month["ARM"] == role, "CHG"] for role in ROLES]
-        _place(results, study, code, month, "g", hedges_g(*by_arm, study.parameters.level), arm="difference")
+        treatment, control = (at_month.loc[at_month["ARM"] == role, "CHG"] for role in ROLES)
+        g = hedges_g(treatment, control, study.parameters.level)
+        _place(results, study, code, month, "g", g, arm="difference")
 
 
 def _adjusted(results: Results, study: Study, codes: list[str]) -> None:

@@ -39,8 +39,8 @@ def analyse(study: Study) -> Results:
     """Every number of the times to event.
 
     Ids start with ``secondary.time.response`` or ``secondary.time.rescue``: ``.n.<arm>``, ``.events.<arm>``,
-    ``.median.<arm>``, ``.reached.<visit>.<arm>`` (share with the event by then), ``.at_risk.<month>.<arm>``, ``.logrank``, ``.hr``,
-    ``.ph``, ``.rmst.<month>.<arm, difference or ratio>``; for response also ``.npmle.<visit>.<arm>`` and
+    ``.median.<arm>``, ``.reached.<visit>.<arm>`` (share with the event by then), ``.at_risk.<month>.<arm>``,
+    ``.logrank``, ``.hr``, ``.ph``, ``.rmst.<month>.<arm, difference or ratio>``; for response also ``.npmle.<visit>.<arm>`` and
     ``.width.<min, median or max>`` of the interval in which a first response came.
     """
     results = Results()
@@ -150,7 +150,8 @@ def _intervals(results: Results, study: Study, by_arm: dict[str, pd.DataFrame]) 
 
 def _determined(curve: pd.DataFrame, month: float, n: int) -> Estimate:
     """Share with the event by a month, where the likelihood determines it."""
-    statistic, known = "proportion with the event", {"n": n, "method": _NPMLE, "unit": "proportion"}
+    statistic = "proportion with the event"
+    known: dict[str, Any] = {"n": n, "method": _NPMLE, "unit": "proportion"}
     if not n:
         return not_estimable(statistic, "no participants", **known)
     if ((curve["left"] < month) & (month < curve["right"]) & (curve["probability"] > _HOLDS)).any():

@@ -157,8 +157,7 @@ def _p(result: Result) -> str:
 
 def course_figure(results: Results, study: Study) -> Figure:
     """Mean change by visit and arm: pain, disability and the two components of the SF-36."""
-    drawing, axes = canvas(5.8, columns=2, rows=2)
-    drawing.get_layout_engine().set(h_pad=0.12)
+    drawing, axes = canvas(5.8, columns=2, rows=2, gridspec_kw={"hspace": 0.12})
     data = []
     for place, (ax, code) in enumerate(zip(axes, SUMMARIES, strict=True)):
         name = {role: study.arms[role] for role in ROLES}

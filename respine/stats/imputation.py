@@ -340,7 +340,7 @@ class _Layout:
     used
         Columns of the data that are modelled, in order of visit.
     centre, scale
-        Their mean and standard deviation.
+        Their means, and the standard deviation of the variable.
     x
         (n, q): intercept and centred covariates.
     y
@@ -370,7 +370,9 @@ class _Layout:
         used = order[enough[order]]
         y = data.outcome[:, used]
         centre = np.array([np.nanmean(y[:, j]) for j in range(len(used))])
-        scale = np.array([np.nanstd(y[:, j]) or 1.0 for j in range(len(used))])
+        # One unit a variable, whatever the visit: increments from visit to visit then need no conversion.
+        variables = np.array([data.columns[j][0] for j in used])
+        scale = np.array([np.nanstd((y - centre)[:, variables == variable]) or 1.0 for variable in variables])
         y = np.nan_to_num((y - centre) / scale)
         groups, members, model, notes = _choose_groups(data, used, y)
         lost = [data.columns[j] for j in np.flatnonzero(~enough & data.missing.any(axis=0)).tolist()]
@@ -436,8 +438,8 @@ class _Layout:
         """(B, n, p): observed values, gaps as filled, and the rest by the regressions of the method.
 
         Up to departure the participant's own arm is followed. From then on the deviations from the method's mean follow
-        the reference arm's regressions, which gives the joint normal distribution of Carpenter, Roger and Kenward (2013)
-        without a matrix to invert.
+        the reference arm's regressions, which gives the joint normal distribution of Carpenter, Roger and Kenward
+        (2013) without a matrix to invert.
         """
         batch, tail = len(residuals), self.tail
         values = np.repeat(self.y[None], batch, axis=0)

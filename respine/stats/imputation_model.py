@@ -33,7 +33,7 @@ BoolArray = NDArray[np.bool_]
 # share their coefficient instead of stopping the factorisation; otherwise it moves no result by more than about 1e-8.
 _RIDGE = 1e-10
 _EM_TOLERANCE = 1e-9
-_EM_LIMIT = 5_000
+_EM_LIMIT = 1_000
 _FORGOTTEN = 1e-4
 _SHORTEST_BURN_IN = 10
 _LONGEST_BURN_IN = 500

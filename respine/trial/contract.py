@@ -305,7 +305,8 @@ _ADSL = Table(
             name="TRT01A", label="Arm received", blank=True, note="an arm label; empty where not treated",
         ),
         Column(
-            name="RANDDT", label="Date of randomisation", type="date", need="conditional", where=Condition(column="RANDFL", values=("Y",)),
+            name="RANDDT", label="Date of randomisation", type="date", need="conditional",
+            where=Condition(column="RANDFL", values=("Y",)),
         ),
         Column(
             name="TRTSDT", label="Date of the injection", type="date", need="conditional",
@@ -350,7 +351,7 @@ def _longitudinal(name: str, label: str, *more: Column) -> Table:
             ),
             Column(name="ADY", label="Study day of the assessment", type="day", need="optional",
                    note="where empty, the nominal day of the visit"),
-            Column(name="AVAL", label="Value", type="number", blank=True, note="inside the parameter's range"),
+            Column(name="AVAL", label="Value", type="number", blank=True),
             *more,
             *(
                 Column(name=code, label=label, type="number", need="optional", derived=True)
@@ -453,19 +454,21 @@ def _dictionary_values(table: Table, column: Column) -> str:
     parts = [", ".join(column.values) if column.values and not column.values_label else column.values_label]
     bounds = _bounds(column.minimum, column.maximum, column.unit)
     if column.name == "AVAL":
-        parts.append("; ".join(f"{p.code}: {_bounds(p.minimum, p.maximum, p.unit)}" for p in _ranged(table)))
+        parts.append(
+            "; ".join(f"{p.code}: {_bounds(p.minimum, p.maximum, p.unit)}" for p in parameters_of(table.name).values())
+        )
     elif bounds or column.unit:
         parts.append(bounds or column.unit)
+    if column.type == "date":
+        parts.append("YYYY-MM-DD")
+    if column.type == "day" and column.minimum is None:
+        parts.append("never 0")
     if column.not_before:
         parts.append(f"not before {column.not_before}")
     if column.protocol:
         parts.append(f"protocol {column.protocol[0]:g} to {column.protocol[1]:g}")
     parts.append(column.note)
     return "; ".join(p for p in parts if p)
-
-
-def _ranged(table: Table) -> tuple[Parameter, ...]:
-    return tuple(parameters_of(table.name).values())
 
 
 def _dictionary_need(column: Column) -> str:

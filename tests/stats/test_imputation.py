@@ -122,7 +122,7 @@ def test_draws_agree_with_mice_within_monte_carlo_error() -> None:
     error = math.sqrt(answer["between"] / answer["m"] + estimates.var() / len(estimates))
     assert abs(ours.value - answer["effect"]) < 4 * error
     assert ours.se == pytest.approx(answer["se"], rel=0.04)
-    assert variances.mean() == pytest.approx(answer["within"], rel=0.03)
+    assert variances.mean() == pytest.approx(answer["within"], rel=0.05)
     for arm, which in (("treatment", trial().treatment), ("control", ~trial().treatment)):
         means = draws().completed()[:, which, VAS24].mean(axis=1)
         error = math.sqrt(answer[f"vas24_{arm}_var"] / answer["m"] + means.var() / len(means))
@@ -291,7 +291,8 @@ def small_trials() -> dict[str, tuple[imp.IncompleteData, str]]:
     full = made(30, 28)
     only_treated = np.zeros((58, 2))
     only_treated[:3, 0] = only_treated[3:30, 1] = 1
-    collinear = full.outcome.copy()
+    monotone = made(30, 28, gaps=0)
+    collinear = monotone.outcome.copy()
     collinear[:, 1], collinear[:, 3] = collinear[:, 0] / 2, 40.0
     return {
         "7 + 7": (made(7, 7), "before it only"),
@@ -300,7 +301,7 @@ def small_trials() -> dict[str, tuple[imp.IncompleteData, str]]:
         "no covariates": (changed(full, covariates=None), ""),
         "a country in one arm only": (changed(full, covariates=only_treated), ""),
         "a covariate twice": (changed(full, covariates=full.covariates[:, [0, 0, 1]]), ""),
-        "collinear and constant outcomes": (changed(full, outcome=collinear), ""),
+        "collinear and constant outcomes": (changed(monotone, outcome=collinear), ""),
         "participants without any value": (without(full, [0, 1, 40], range(12)), ""),
     }
 
