@@ -40,8 +40,8 @@ def analyse(study: Study) -> Results:
 
     Ids start with ``secondary.time.response`` or ``secondary.time.rescue``: ``.n.<arm>``, ``.events.<arm>``,
     ``.median.<arm>``, ``.reached.<visit>.<arm>`` (share with the event by then), ``.at_risk.<month>.<arm>``,
-    ``.logrank``, ``.hr``, ``.ph``, ``.rmst.<month>.<arm, difference or ratio>``; for response also ``.npmle.<visit>.<arm>`` and
-    ``.width.<min, median or max>`` of the interval in which a first response came.
+    ``.logrank``, ``.hr``, ``.ph``, ``.rmst.<month>.<arm, difference or ratio>``; for response also
+    ``.npmle.<visit>.<arm>`` and ``.width.<min, median or max>`` of the interval in which a first response came.
     """
     results = Results()
     for outcome, frame in times(study).items():

@@ -170,9 +170,9 @@ def kernel_environment(**more: str) -> dict[str, str]:
 
 
 def _socket_path() -> Path:
-    # Paths of Unix sockets may have 107 characters; a deep TMPDIR leaves too few.
-    deep = len(tempfile.gettempdir()) > _LONGEST_SOCKET_PATH
-    return Path("/tmp" if deep else tempfile.gettempdir(), f"respine-{os.urandom(6).hex()}")
+    # Paths of Unix sockets may have 107 characters: a deep TMPDIR leaves too few, and POSIX promises this one.
+    shallow = len(tempfile.gettempdir()) <= _LONGEST_SOCKET_PATH
+    return (Path(tempfile.gettempdir()) if shallow else Path(os.sep, "tmp")) / f"respine-{os.urandom(6).hex()}"
 
 
 class ForkedProvisioner(LocalProvisioner):  # type: ignore[misc]

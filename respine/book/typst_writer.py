@@ -359,7 +359,10 @@ class TypstWriter:
         first = "numbering: none, outlined: false" if number is None else f'numbering: _ => "{number}"'
         names = [n for n in (page_label(self.docname, id) for id in node["ids"]) if n in self.report.wanted]
         supplement = "[Table]" if kind == "table" else "[Figure]"
-        call = f"#figure(kind: {kind}, supplement: {supplement}, {first}, caption: {caption}, {shown})"
+        # A figure moves to the top or bottom of a page rather than leave the rest of one empty.
+        placement = "auto" if kind == "image" and number is not None else "none"
+        options = f"kind: {kind}, supplement: {supplement}, {first}, placement: {placement}, caption: {caption}"
+        call = f"#figure({options}, {shown})"
         return f"\n{call}{label(names[0]) if names else ';'}\n"
 
     # Tables and figures of the chapters

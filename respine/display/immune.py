@@ -251,10 +251,9 @@ def _reading(difference: Result, arms: Arms) -> str:
     treatment, control = wording.literal(arms.treatment), wording.literal(arms.control)
     if not difference.estimable:
         return "The arms cannot be compared."
-    if difference.lower > 0:
-        return f"The interval excludes equality: antibodies appeared more often with {treatment} than with {control}."
-    if difference.upper < 0:
-        return f"The interval excludes equality: antibodies appeared less often with {treatment} than with {control}."
+    if difference.lower > 0 or difference.upper < 0:
+        more, fewer = (treatment, control) if difference.lower > 0 else (control, treatment)
+        return f"The interval excludes zero: antibodies appeared more often with {more} than with {fewer}."
     return (
         f"The interval includes zero and excludes an excess with {treatment} beyond "
         f"{{{difference.id}|upper}} percentage points."
@@ -265,5 +264,9 @@ def _response(results: Results) -> str:
     new, never = (results[f"immune.response.{name}.overall"] for name in ("new", "never"))
     if not new.estimable:
         return "No participant with new antibodies has a known response."
-    others = f"{{{never.id}|fraction}} of those negative throughout" if never.estimable else "none to compare them with"
-    return f"Responders were {{{new.id}|fraction}} of the newly positive and {others}."
+    others = (
+        f" and {{{never.id}|fraction}} of those negative throughout."
+        if never.estimable
+        else "; no response is known of those negative throughout."
+    )
+    return f"Responders were {{{new.id}|fraction}} of the newly positive{others}"

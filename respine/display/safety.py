@@ -445,9 +445,10 @@ def _serious_related(results: Results, arms: Arms) -> str:
     bounds = {role: results[f"safety.serious_related.bound.{role}"] for role in ROLES}
     known = [role for role in ROLES if bounds[role].estimable]
     limits = wording.listed([f"{{{bounds[role].id}}} with {wording.literal(arms[role])}" for role in known])
+    none = "occurred" if _none(results, "serious") else "was judged related to the treatment"
     return (
-        f"No serious adverse event {'occurred' if _none(results, 'serious') else 'was related to the treatment'}; the "
-        f"one-sided {{{bounds[known[0]].id}|level}} upper limit of the risk of a related one is {limits}."
+        f"No serious adverse event {none}; the one-sided {{{bounds[known[0]].id}|level}} upper limit of the risk of a "
+        f"related one is {limits}."
     )
 
 
@@ -456,13 +457,15 @@ def _excluded(difference: Result, arms: Arms) -> str:
     treatment, control = wording.literal(arms.treatment), wording.literal(arms.control)
     if not difference.estimable:
         return "The arms cannot be compared."
-    if difference.lower > 0:
-        return f"The interval excludes equality: more participants had an event with {treatment} than with {control}."
-    if difference.upper < 0:
-        return f"The interval excludes equality: fewer participants had an event with {treatment} than with {control}."
+    if difference.lower > 0 or difference.upper < 0:
+        more, fewer = (treatment, control) if difference.lower > 0 else (control, treatment)
+        return (
+            "The interval for the difference in participants with any event excludes zero: there were more with "
+            f"{more} than with {fewer}."
+        )
     return (
-        f"The interval includes zero and excludes an excess of participants with events under {treatment} beyond "
-        f"{{{difference.id}|upper}} percentage points."
+        "The interval for the difference in participants with any event includes zero and excludes an excess with "
+        f"{treatment} beyond {{{difference.id}|upper}} percentage points."
     )
 
 

@@ -271,13 +271,12 @@ def _after_adjustment(results: Results, study: Study) -> str:
             higher = PARAMETERS[code].better == "higher"
             ours = wording.favours_treatment(_difference(results, code), higher_is_better=higher)
             favoured["treatment" if ours else "control"].append(named(code))
-    sides = [
-        f"in favour of {wording.literal(study.arms[role])}, {wording.listed(names)}"
-        for role, names in favoured.items()
-        if names
-    ]
-    n = sum(len(names) for names in favoured.values())
-    return f"After Holm's adjustment {n} of {scores} differed at month {month:g}: {'; '.join(sides)}."
+    sides = {wording.literal(study.arms[role]): names for role, names in favoured.items() if names}
+    n = sum(len(names) for names in sides.values())
+    if n == len(compared) > 1 and len(sides) == 1:
+        return f"After Holm's adjustment all {scores} differed at month {month:g}, in favour of {next(iter(sides))}."
+    which = [f"in favour of {arm}, {wording.listed(names)}" for arm, names in sides.items()]
+    return f"After Holm's adjustment {n} of {scores} differed at month {month:g}: {'; '.join(which)}."
 
 
 def _left_out(present: Sequence[str]) -> str:

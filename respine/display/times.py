@@ -208,14 +208,15 @@ def _comparison(results: Results, study: Study, outcome: str) -> str:
     hazard, test = results[f"{prefix}.hr"], results[f"{prefix}.logrank"]
     if not test.estimable:
         return wording.sentence(f"{start}; the arms could not be compared ({wording.literal(test.note)})")
-    if wording.differs(test, study.parameters.alpha):
-        sooner = _sooner(results, prefix)
-        verdict = f"came earlier with {wording.literal(study.arms[sooner])}" if sooner else "differed between the arms"
-    else:
-        verdict = "showed no difference between the arms"
     noun = {"response": "first response", "rescue": "rescue"}[outcome]
+    if not wording.differs(test, study.parameters.alpha):
+        verdict = f"no difference in the time to {noun} was shown"
+    elif sooner := _sooner(results, prefix):
+        verdict = f"a {noun} came earlier with {wording.literal(study.arms[sooner])}"
+    else:
+        verdict = f"the time to {noun} differed between the arms"
     ratio = f"hazard ratio {{{hazard.id}|full}}" if hazard.estimable else f"hazard ratio {wording.literal(hazard.note)}"
-    return f"{wording.sentence(start)} The time to {noun} {verdict} (log-rank {{{test.id}|p}}); {ratio}."
+    return f"{wording.sentence(start)} {wording.sentence(f'{verdict} (log-rank {{{test.id}|p}}); {ratio}')}"
 
 
 def _sooner(results: Results, prefix: str) -> str:

@@ -42,8 +42,9 @@ METHODS: dict[Method, str] = {
 }
 """What is assumed after departure, and how a methods section names it."""
 
-# Residual degrees of freedom that every regression must keep: below about 5 the predictive t distribution has tails
-# that swamp the few values it was learnt from.
+# Residual degrees of freedom that every regression must keep: with fewer, the predictive t distribution has tails that
+# swamp the few values it was learnt from. The second is for the smallest trials, for which no better model is left.
+_ENOUGH_DF = 10
 _LEAST_DF = 5
 
 
@@ -528,23 +529,28 @@ def _choose_groups(
     apart = tuple(np.flatnonzero(data.treatment == a) for a in (False, True))
     together = (np.arange(data.n),)
     shared, plain = np.hstack([x, arm]), np.hstack([x[:, :1], arm])
-    candidates: list[tuple[tuple[IntArray, ...], FloatArray, int, list[str]]] = [
-        (apart, x, p, []),
-        (together, shared, p, ["too few participants for a covariance matrix by arm: one is shared by both arms"]),
+    candidates: list[tuple[tuple[IntArray, ...], FloatArray, int, int, list[str]]] = [
+        (apart, x, p, _ENOUGH_DF, []),
+        (together, shared, p, _ENOUGH_DF, ["too few participants for a covariance by arm: both arms share one"]),
+        (
+            together,
+            plain,
+            p,
+            _ENOUGH_DF,
+            [without := "too few participants for a covariance by arm and for covariates"],
+        ),
     ]
-    for window in range(p - 1, -1, -1):
-        lost = ["too few participants for the full model: covariance shared by both arms, no covariates"]
-        if window < p - 1:
-            lost.append(f"each outcome regressed on the {window} before it only")
-        candidates.append((together, plain, window, lost))
-    for members, design, window, lost in candidates:  # noqa: B007 - the last one tried is returned
+    for window in range(p - 2, -1, -1):
+        lost = [without, f"each outcome is regressed on the {window} before it only"]
+        candidates.append((together, plain, window, _LEAST_DF, lost))
+    for members, design, window, least, lost in candidates:  # noqa: B007 - the last one tried is returned
         groups = tuple(Group(design[rows], y[rows], missing[rows], window) for rows in members)
-        if p == 0 or all(_sound(group) for group in groups):
+        if p == 0 or all(_residual_df(group) >= least for group in groups):
             break
     kind = "by arm" if len(groups) == 2 else "with one covariance for both arms"
     return groups, members, f"multivariate normal model {kind}", lost
 
 
-def _sound(group: Group) -> bool:
-    observed = (~group.missing).sum(axis=0)
-    return bool(all(observed[j] - group.predictors[j] >= _LEAST_DF for j in range(group.p)))
+def _residual_df(group: Group) -> int:
+    """Fewest residual degrees of freedom among the regressions, counting observed outcomes only."""
+    return int(((~group.missing).sum(axis=0) - group.predictors).min(initial=group.x.shape[0]))

@@ -32,7 +32,7 @@ BoolArray = NDArray[np.bool_]
 # Added to the diagonal of cross-products (per participant, in units of the outcomes' variance): collinear outcomes then
 # share their coefficient instead of stopping the factorisation; otherwise it moves no result by more than about 1e-8.
 _RIDGE = 1e-10
-_EM_TOLERANCE = 1e-9
+_EM_TOLERANCE = 1e-7
 _EM_LIMIT = 1_000
 _FORGOTTEN = 1e-4
 _SHORTEST_BURN_IN = 10
@@ -251,13 +251,15 @@ class Group:
             count = np.full(1, reach.sum()) if weights is None else weights[:, reach].sum(axis=1)
             ridge = _RIDGE * count[:, None, None] * np.eye(len(index))
             factor: Any = np.linalg.cholesky(sums[:, index[:, None], index] + ridge)
+            # Right sides of the run's regressions, 0 for predictors that a regression does not have yet.
+            right = np.zeros((batch, len(index), stop - start))
             for j in range(start, stop):
                 k = self.predictors[j]
                 variances[:, j] = factor[:, k, k] ** 2 / (count if noise is None else noise[0][:, j])
-                right = factor[:, k, :k]
+                right[:, :k, j - start] = factor[:, k, :k]
                 if noise is not None:
-                    right = right + np.sqrt(variances[:, j, None]) * noise[1][:, index[:k], j]
-                coefficients[:, index[:k], j] = _solve_transposed(factor[:, :k, :k], right)
+                    right[:, :k, j - start] += np.sqrt(variances[:, j, None]) * noise[1][:, index[:k], j]
+            coefficients[:, index, start:stop] = _solve_transposed(factor, right)
         return Regressions(coefficients, variances, self.q)
 
     def fill(self, model: Regressions, noise: FloatArray | None = None) -> tuple[FloatArray, list[FloatArray]]:
@@ -345,9 +347,9 @@ def extents(missing: BoolArray) -> IntArray:
 
 
 def _solve_transposed(lower: FloatArray, right: FloatArray) -> FloatArray:
-    """Solve lower' x = right, (B or 1, k, k) and (B, k), by back substitution (numpy has no batched one)."""
-    x = np.empty(np.broadcast_shapes(lower.shape[:2], right.shape))
+    """Solve lower' x = right, (B or 1, k, k) and (B, k, r), by back substitution (numpy has no batched one)."""
+    x = right.copy()
     for i in reversed(range(right.shape[1])):
-        known = np.einsum("bk,bk->b", np.broadcast_to(lower[:, i + 1 :, i], x[:, i + 1 :].shape), x[:, i + 1 :])
-        x[:, i] = (right[:, i] - known) / lower[:, i, i]
+        x[:, i] /= lower[:, i, i, None]
+        x[:, :i] -= lower[:, i, :i, None] * x[:, i, None]
     return x

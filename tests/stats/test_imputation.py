@@ -32,14 +32,14 @@ def trial() -> imp.IncompleteData:
 
 
 def made(n1: int, n0: int, *, seed: int = 0, drop: float = 0.2, gaps: float = 0.03, countries: int = 4) -> Any:
-    """A trial with two variables at six visits."""
+    """A trial with two variables at four visits."""
     rng = np.random.default_rng(seed)
-    n, columns = n1 + n0, [(v, float(t)) for t in (0, 1, 3, 6, 12, 24) for v in ("VASPAIN", "ODI")]
-    outcome = rng.normal(size=(n, 12)) * 12 + rng.normal(size=(n, 1)) * 12 + np.linspace(60, 35, 12)
+    n, columns = n1 + n0, [(v, float(t)) for t in (0, 3, 12, 24) for v in ("VASPAIN", "ODI")]
+    outcome = rng.normal(size=(n, 8)) * 12 + rng.normal(size=(n, 1)) * 12 + np.linspace(60, 35, 8)
     for i in range(n):
         if rng.random() < drop:
-            outcome[i, 2 * rng.integers(1, 6) :] = np.nan
-    outcome[rng.random((n, 12)) < gaps] = np.nan
+            outcome[i, 2 * rng.integers(1, 4) :] = np.nan
+    outcome[rng.random((n, 8)) < gaps] = np.nan
     country = np.eye(countries)[rng.integers(0, countries, n)][:, 1:]
     return imp.IncompleteData(outcome, columns, np.arange(n) < n1, country)
 
@@ -195,10 +195,10 @@ def test_methods_differ_only_for_the_treatment_arm_after_departure() -> None:
     mar, data = draws().completed("MAR"), trial()
     may_differ = data.departed & data.treatment[:, None]
     for method in METHODS[1:]:
-        differs = (draws().completed(method) != mar).any(axis=0)
+        differs = (np.abs(draws().completed(method) - mar) > 1e-9).any(axis=0)
         assert (differs == may_differ).all()
     swapped = imp.impute(changed(data, reference="treatment"), m=5, seed=1)
-    differs = (swapped.completed("J2R") != swapped.completed("MAR")).any(axis=0)
+    differs = (np.abs(swapped.completed("J2R") - swapped.completed("MAR")) > 1e-9).any(axis=0)
     assert (differs == (data.departed & ~data.treatment[:, None])).all()
 
 
@@ -230,7 +230,7 @@ def test_deltas_move_departed_values_of_their_arm_and_variable() -> None:
     np.testing.assert_allclose(moved - plain, np.broadcast_to(expected, plain.shape), atol=1e-9)
 
 
-@settings(deadline=None, derandomize=True, max_examples=5)
+@settings(deadline=None, derandomize=True, max_examples=3)
 @given(st.randoms(use_true_random=False), st.floats(0.1, 10), st.floats(-50, 50))
 def test_row_and_column_order_never_matter_and_units_do_not(random: Any, scale: float, shift: float) -> None:
     data = trial()
@@ -288,21 +288,21 @@ def without(data: imp.IncompleteData, rows: Any, columns: Any) -> imp.Incomplete
 
 
 def small_trials() -> dict[str, tuple[imp.IncompleteData, str]]:
-    full = made(30, 28)
-    only_treated = np.zeros((58, 2))
-    only_treated[:3, 0] = only_treated[3:30, 1] = 1
-    monotone = made(30, 28, gaps=0)
+    full = made(40, 38)
+    only_treated = np.zeros((78, 2))
+    only_treated[:3, 0] = only_treated[3:40, 1] = 1
+    monotone = made(40, 38, gaps=0)
     collinear = monotone.outcome.copy()
     collinear[:, 1], collinear[:, 3] = collinear[:, 0] / 2, 40.0
     return {
         "7 + 7": (made(7, 7), "before it only"),
-        "20 + 20": (made(20, 20), "one is shared by both arms"),
-        "one country": (made(30, 28, countries=1), ""),
+        "20 + 20": (made(20, 20), "both arms share one"),
+        "one country": (made(40, 38, countries=1), ""),
         "no covariates": (changed(full, covariates=None), ""),
         "a country in one arm only": (changed(full, covariates=only_treated), ""),
         "a covariate twice": (changed(full, covariates=full.covariates[:, [0, 0, 1]]), ""),
         "collinear and constant outcomes": (changed(monotone, outcome=collinear), ""),
-        "participants without any value": (without(full, [0, 1, 40], range(12)), ""),
+        "participants without any value": (without(full, [0, 1, 50], range(8)), ""),
     }
 
 
@@ -319,14 +319,14 @@ def test_small_and_odd_trials_are_imputed_and_say_how(name: str) -> None:
 
 
 def test_outcomes_without_observations_stay_missing_and_are_named() -> None:
-    data = without(made(30, 28), slice(0, 30), [10])
+    data = without(made(30, 28), slice(0, 30), [6])
     imputations = imp.impute(data, m=3, seed=1)
     assert "VASPAIN at visit 24" in imputations.note
     for method in METHODS:
         left = np.isnan(imputations.completed(method)).any(axis=0)
-        assert (left == (data.missing & (np.arange(12) == 10))).all()
+        assert (left == (data.missing & (np.arange(8) == 6))).all()
     result = imp.conditional_mean_estimate(
-        data, "MAR", lambda values, rows: float(values[:, 10].mean()), statistic="mean"
+        data, "MAR", lambda values, rows: float(values[:, 6].mean()), statistic="mean"
     )
     assert "VASPAIN at visit 24" in result.note
     assert not result.estimable
