@@ -23,16 +23,20 @@ def csv_text(value: object) -> str:
     return text
 
 
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
 def visible(value: object, width: int | None = None) -> str:
     """Text for a terminal or log: control, bidirectional and other invisible characters escaped, cut to ``width``.
 
     >>> visible("a\\x1b[31mb")
     'a\\\\x1b[31mb'
     """
-    escaped = "".join(
-        ch if not unicodedata.category(ch).startswith("C") else ch.encode("unicode_escape").decode()
-        for ch in str(value)
-    )
+    escaped = "".join(_escaped(ch) if unicodedata.category(ch) in _INVISIBLE else ch for ch in str(value))
     if width is not None and len(escaped) > width:
         return escaped[: width - 1] + "…"
     return escaped

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Hashable, Mapping
+from typing import Any, cast
 
 import pandas as pd
 
@@ -112,15 +113,15 @@ def dictionary_table(dictionary: pd.DataFrame) -> Table:
 def assumptions_table(assumptions: pd.DataFrame) -> Table:
     """Every number that the simulation of the shipped data set starts from, and whether it is published or assumed."""
     rows = []
-    for row in assumptions.to_dict("records"):
-        group, _, name = str(row["quantity"]).partition(".")
-        rows.append(
-            Row(
-                name.replace("_", " "),
-                (str(row["value"]), str(row["unit"]), str(row["status"]), str(row["reason"])),
-                _group(group),
-            )
-        )
+    # A term of the adverse events has several rows that say one thing together: they become one line.
+    keys = assumptions["quantity"].str.replace(r"^(ae\..+)\.\w+$", r"\1", regex=True)
+    for quantity, together in assumptions.groupby(keys, sort=False):
+        group, _, name = str(quantity).partition(".")
+        first = together.iloc[0]
+        value = "; ".join(_with_unit(r) for r in together.to_dict("records")) if len(together) > 1 else first["value"]
+        unit = "" if len(together) > 1 else first["unit"]
+        cells = (str(value), str(unit), str(first["status"]), str(first["reason"]))
+        rows.append(Row(name.replace("_", " "), cells, _group(group)))
     return Table(
         label="tbl-assumptions",
         caption="What the synthetic data set is simulated from.",
@@ -145,6 +146,11 @@ def _group(name: str) -> str:
     if name.startswith("sf36") and name != "sf36":
         return f"SF-36 {name.removeprefix('sf36').upper()}"
     return _GROUPS.get(name, name.replace("_", " ").capitalize())
+
+
+def _with_unit(row: Mapping[Hashable, Any]) -> str:
+    what = str(row["quantity"]).rpartition(".")[2]
+    return f"{what} {row['value']} {row['unit']}" if row["unit"] != "probability" else f"{what} {row['value']}"
 
 
 def sentences(results: Results, study: Study, warnings: pd.DataFrame) -> Results:

@@ -483,5 +483,5 @@ def _terms_sentence(results: Results, study: Study) -> str:
     for role, sign in (("treatment", 1), ("control", -1)):
         terms = [wording.literal(_term(results, n)) for n in found if results[f"{n}.difference"].value * sign > 0]
         if terms:
-            sides.append(f"more frequent with {wording.literal(arms[role])}: {wording.listed(terms)}")
-    return f"Over {total}, adjusted p-values are {alpha:g} or less for those {'; '.join(sides)}."
+            sides.append(f"for {wording.listed(terms)} (more frequent with {wording.literal(arms[role])})")
+    return f"Over {total}, adjusted p-values are {alpha:g} or less {wording.listed(sides)}."
