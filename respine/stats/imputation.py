@@ -48,7 +48,7 @@ _ENOUGH_DF = 10
 _LEAST_DF = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class IncompleteData:
     """Repeated outcomes with missing values.
 
@@ -114,7 +114,7 @@ class IncompleteData:
         return departed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Imputations:
     """Draws of a normal model, from which completed data follow under each assumption.
 
@@ -330,7 +330,7 @@ def arm_moments(data: IncompleteData, arm: Arm) -> tuple[FloatArray, FloatArray]
     return mean, covariance
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Layout:
     """The data in the order and units of the model.
 

@@ -30,7 +30,7 @@ IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
 
 # Added to the diagonal of cross-products (per participant, in units of the outcomes' variance): collinear outcomes then
-# share their coefficient instead of stopping the factorisation; otherwise it moves no result by more than about 1e-8.
+# share their coefficient instead of stopping the factorisation; otherwise it moves results by less than EM's tolerance.
 _RIDGE = 1e-10
 _EM_TOLERANCE = 1e-7
 _EM_LIMIT = 1_000
@@ -39,7 +39,7 @@ _SHORTEST_BURN_IN = 10
 _LONGEST_BURN_IN = 500
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Regressions:
     """One set of sequential regressions per batch member.
 
@@ -80,7 +80,7 @@ class Regressions:
         return inverse.transpose(0, 2, 1) * self.variances[:, None, :] @ inverse
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Pattern:
     """Participants of one group with the same gaps before their last observed outcome."""
 
@@ -89,7 +89,7 @@ class _Pattern:
     gaps: IntArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """Participants who share one set of regressions.
 

@@ -258,8 +258,8 @@ local({
   test("pearson", chisq.test(m, correct = FALSE)$p.value, df = 1); test("yates", chisq.test(m)$p.value, df = 1)
   test("fisher", fisher); test("boschloo", boschloo(t))
   by_country <- t(sapply(split(primary, primary$COUNTRY), function(p) counts_of(p$RESPONSE, p$ARM)))
-  cmh <- mantelhaen.test(array(t(by_country[, c(1, 3, 2, 4)] - by_country[, c(1, 3, 2, 4)] %*% diag(c(0, 0, 1, 1)) +
-                                   cbind(0, 0, by_country[, 2] - by_country[, 1], by_country[, 4] - by_country[, 3])), c(2, 2, nrow(by_country))), correct = FALSE)$p.value
+  cells <- apply(by_country, 1, function(s) c(s[1], s[3], s[2] - s[1], s[4] - s[3]))
+  cmh <- mantelhaen.test(array(cells, c(2, 2, ncol(cells))), correct = FALSE)$p.value
   test("cmh", cmh, df = 1)
   w <- by_country[, 2] * by_country[, 4] / (by_country[, 2] + by_country[, 4])
   common <- sum(w * (by_country[, 1] / by_country[, 2] - by_country[, 3] / by_country[, 4])) / sum(w)
@@ -432,23 +432,26 @@ local({
     known <- function(id, ...) do.call(put, c(list(id, ...), counts))
     strata <- summary(aov(CHG ~ ARM * VISIT + Error(USUBJID), d)); between <- strata[[1]][[1]]; within <- strata[[2]][[1]]
     wide <- tapply(d$CHG, list(d$USUBJID, d$VISIT), sum)
-    # Greenhouse and Geisser's epsilon from the covariance pooled within arms.
-    pooled <- anova(lm(wide ~ arm), X = ~ 1, test = "Spherical"); epsilon <- attr(pooled, "heading")
-    epsilon <- as.numeric(sub(".*Greenhouse-Geisser epsilon: *", "", grep("Greenhouse-Geisser", epsilon, value = TRUE)))
-    S <- crossprod(residuals(lm(wide ~ arm))); k <- ncol(S); C <- diag(k) - 1 / k; S <- C %*% S %*% C
-    exact <- sum(diag(S))^2 / ((k - 1) * sum(S^2)); stopifnot(abs(exact - epsilon) < 1e-3)
+    # Greenhouse and Geisser's epsilon from the covariance pooled within arms, centred over visits.
+    means <- lm(wide ~ arm); k <- ncol(wide); centre <- diag(k) - 1 / k; S <- centre %*% crossprod(residuals(means)) %*% centre
+    epsilon <- sum(diag(S))^2 / ((k - 1) * sum(S^2))
+    stopifnot(all.equal(pf(within[2, "F value"], epsilon * within[2, "Df"], epsilon * within[3, "Df"], lower.tail = FALSE),
+                        anova(means, X = ~ 1, test = "Spherical")["arm", "G-G Pr"]))
     rows <- list(arm = list(between, 1), visit = list(within, 1), interaction = list(within, 2))
     for (name in names(rows)) {
       table <- rows[[name]][[1]]; i <- rows[[name]][[2]]; e <- nrow(table); place <- paste0("secondary.anova.", tolower(code), ".", name)
       F <- table[i, "F value"]; df1 <- table[i, "Df"]; df2 <- table[e, "Df"]
       known(place, F, p = table[i, "Pr(>F)"], df = df2); known(paste0(place, ".df1"), df1)
       known(paste0(place, ".np2"), table[i, "Sum Sq"] / (table[i, "Sum Sq"] + table[e, "Sum Sq"]))
-      if (name != "arm") { p <- pf(F, exact * df1, exact * df2, lower.tail = FALSE); known(paste0(place, ".gg"), p, p = p) }
+      if (name != "arm") { p <- pf(F, epsilon * df1, epsilon * df2, lower.tail = FALSE); known(paste0(place, ".gg"), p, p = p) }
     }
     for (m in VISITS) {
       x <- d$CHG[d$AVISITN == m & d$ARM == "treatment"]; y <- d$CHG[d$AVISITN == m & d$ARM == "control"]
       test <- t.test(x, y, var.equal = length(x) == length(y)); place <- paste0("secondary.pairwise.", tolower(code), ".", visit_name(m))
-      known(place, test$statistic, p = test$p.value, df = test$parameter); known(paste0(place, ".g"), hedges_g(x, y)[1])
+      known(place, test$statistic, p = test$p.value, df = test$parameter); 
+      # Pingouin's correction is Hedges' approximation 1 - 3 / (4 N - 9), not the gamma functions of hedges_g.
+      s <- sqrt(((length(x) - 1) * var(x) + (length(y) - 1) * var(y)) / (length(x) + length(y) - 2))
+      known(paste0(place, ".g"), (mean(x) - mean(y)) / s * (1 - 3 / (4 * (length(x) + length(y)) - 9)))
     }
   }
 })
@@ -483,7 +486,7 @@ put_times <- function(outcome, d) {
     restricted[[r]] <- sapply(c(12, 24), function(tau) { t <- summary(fit, rmean = tau)$table; c(t[["rmean"]], t[["se(rmean)"]]) })
   }
   test <- survdiff(Surv(time, event) ~ treated, d); compared("logrank", test$chisq, p = pchisq(test$chisq, 1, lower.tail = FALSE), df = 1)
-  cox <- coxph(Surv(time, event) ~ treated, d, ties = "efron", control = coxph.control(eps = 1e-13, iter.max = 100)); b <- coef(cox)[[1]]; se <- sqrt(vcov(cox)[1, 1])
+  cox <- coxph(Surv(time, event) ~ treated, d, ties = "efron", control = coxph.control(eps = 1e-11, iter.max = 100)); b <- coef(cox)[[1]]; se <- sqrt(vcov(cox)[1, 1])
   compared("hr", exp(b), lower = exp(b - Z * se), upper = exp(b + Z * se), p = normal_p(b / se), se = se)
   zph <- cox.zph(cox)$table[1, ]; compared("ph", zph[[1]], p = zph[[3]], df = 1)
   for (k in 1:2) {
