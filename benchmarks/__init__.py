@@ -48,7 +48,7 @@ def seconds(call: Callable[[], object], repeat: int = 5) -> float:
 
 def duration(value: float) -> str:
     """Seconds in print: ``12.3 ms``, ``4.56 s``."""
-    return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.3g} s"
+    return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.3g} s" if value < 100 else f"{value:,.0f} s"
 
 
 def against(what: str, own: float, name: str, anchor: float | None, goal: str = "") -> Row:

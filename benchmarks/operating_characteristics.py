@@ -114,8 +114,8 @@ def _imputed_response(trials: Trials, k: int, seed: int) -> tuple[np.ndarray, np
     data = incomplete_data(trials, k)
     completed = impute(data, m=IMPUTATIONS, seed=seed * _CHUNK + k).completed("MAR")
     columns = [(code, month) for code in ("VASPAIN", "ODI") for month in (0.0, float(_PARAMETERS.primary_month))]
-    values = (completed[:, :, data.columns.index(column)] for column in columns)
-    response = response_from_values(*values, _PARAMETERS, trials.rescued[k]).response
+    vas_base, vas, odi_base, odi = (completed[:, :, data.columns.index(column)] for column in columns)
+    response = response_from_values(vas_base, vas, odi_base, odi, _PARAMETERS, trials.rescued[k]).response
     baseline = [trials.vas[k][:, 0], trials.odi[k][:, 0]]
     centred = [(x - x.mean()) / x.std() for x in baseline]
     assert data.covariates is not None

@@ -51,7 +51,9 @@ def check(
     data: Annotated[Path, typer.Argument(help="Folder of the data set's tables, or one workbook.")],
     treatment: Annotated[str | None, typer.Option(help="Label of the treatment arm.")] = None,
     control: Annotated[str | None, typer.Option(help="Label of the control arm.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write findings.csv there.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write findings.csv and findings.html there.")
+    ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -68,6 +70,9 @@ def check(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         report.write_csv(out / "findings.csv")
+        from respine.book.findings_page import findings_page
+
+        (out / "findings.html").write_text(findings_page(report), encoding="utf-8")
     if as_json:
         import dataclasses
 
@@ -76,7 +81,7 @@ def check(
     elif not quiet or report.n_errors:
         print(report.summary())
         if out is not None:
-            print(f"all findings: {out / 'findings.csv'}")
+            print(f"all findings: {out / 'findings.csv'}, {out / 'findings.html'}")
     if report.n_errors:
         raise typer.Exit(REFUSED)
 
@@ -242,8 +247,7 @@ def simulate_data(
     """Write a synthetic data set: the shipped one by default, or one with other arms, sizes and effects."""
     from respine.book.failures import RefusedError
 
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RefusedError(f"{out} is not an empty folder")
+    _require_empty(out)
     from respine.trial import synthetic
 
     asked: dict[str, Any] = {
@@ -263,6 +267,34 @@ def simulate_data(
     synthetic.write_dataset(tables, synthetic.dataset_info(spec), out)
     if not quiet:
         print(f"{out}: {spec.n} participants randomised, {spec.treatment} against {spec.control}")
+
+
+@app.command(epilog="Example: respine template data/my-trial --format xlsx")
+def template(
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write; new or empty.")],
+    format: Annotated[
+        str, typer.Option("--format", metavar="csv|xlsx", help="One file a table, or one workbook.")
+    ] = "csv",
+    quiet: Quiet = False,
+) -> None:
+    """Write empty tables to fill, with a data dictionary, the codes, and a filled example."""
+    from respine.book.failures import RefusedError
+
+    if format not in ("csv", "xlsx"):
+        raise RefusedError(f"--format {format}: there are csv and xlsx")
+    _require_empty(out)
+    from respine.trial.template import write_template
+
+    write_template(out, "xlsx" if format == "xlsx" else "csv")
+    if not quiet:
+        print(f"{out}: empty tables, dataset.yml, data-dictionary.csv, parameter-codes.csv, example/")
+
+
+def _require_empty(folder: Path) -> None:
+    from respine.book.failures import RefusedError
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RefusedError(f"{folder} is not an empty folder")
 
 
 def _request(

@@ -40,7 +40,10 @@ def side_by_side(prepared: Prepared) -> Results:
     for role, members in zip(ROLES, (prepared.treated, ~prepared.treated), strict=True):
         for name, who in (("unknown", unknown), ("departed", departed)):
             count = Estimate(
-                statistic="count", value=int((who & members).sum()), n=int(members.sum()), method="count of participants"
+                statistic="count",
+                value=int((who & members).sum()),
+                n=int(members.sum()),
+                method="count of participants",
             )
             results.add(f"robustness.{name}.{role}", count, arm=role, visit=visit, **_CONTEXT)
     return results

@@ -1,4 +1,4 @@
-"""What the first co-primary result owes to choices of the analysis (section 8 of the plan), in the ITT set and others."""
+"""What the first co-primary result owes to choices of the analysis (section 8 of the plan)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ STRICTER = 1.5
 """What the stricter rule multiplies all thresholds by."""
 RULES = ("plan", "odi_other", "stricter", "both", "rescue_other")
 SETS: tuple[AnalysisSet, ...] = ("ITT", "mITT", "PP")
-MISSING: dict[str, Filling | Method] = {"complete": "complete", "nri": "nri", "mar": "MAR", "j2r": "J2R"}
+FILLED: dict[str, Filling] = {"complete": "complete", "nri": "nri"}
+IMPUTED: dict[str, Method] = {"mar": "MAR", "j2r": "J2R"}
+MISSING = (*FILLED, *IMPUTED)
 ANALYSES: tuple[Analysis, ...] = ("wald", "score", "random", "fixed")
 PLANNED = "robustness.choice.plan.itt.mar.random"
 """The specification that is the main analysis."""
@@ -141,13 +143,12 @@ def rule_of(name: str, parameters: Parameters) -> Rule:
 def _by_rule(
     prepared: Prepared, rules: dict[str, Rule], missing: str, analysis_set: AnalysisSet, analyses: list[Analysis]
 ) -> list[dict[Analysis, Estimate]]:
-    handling = MISSING[missing]
-    if handling == "MAR" or handling == "J2R":
-        values = prepared.imputed[handling]
-        responses = np.stack([rule.response(values, prepared.rescued) for rule in rules.values()])
-        return prepared.many_data_sets(responses, handling, analyses, analysis_set)
+    if missing in IMPUTED:
+        method = IMPUTED[missing]
+        completed = [rule.response(prepared.imputed[method], prepared.rescued) for rule in rules.values()]
+        return prepared.many_data_sets(np.stack(completed), method, analyses, analysis_set)
     observed = [rule.response(prepared.observed, prepared.rescued) for rule in rules.values()]
-    return [prepared.one_data_set(response, handling, analyses, analysis_set) for response in observed]
+    return [prepared.one_data_set(response, FILLED[missing], analyses, analysis_set) for response in observed]
 
 
 def _summary(rows: list[Result], study: Study) -> Iterable[Result]:
@@ -158,9 +159,8 @@ def _summary(rows: list[Result], study: Study) -> Iterable[Result]:
     for name, n in (("count", len(rows)), ("not_estimable", len(rows) - len(known))):
         count = Estimate(statistic="count of specifications", value=n, n=n, method="count of specifications")
         results.add(f"robustness.spec.{name}", count, **context)
-    sides = {"favour": lambda row: row.value > 0, "against": lambda row: row.value < 0}
-    for name, side in sides.items():
-        n = sum(row.p < study.parameters.alpha and side(row) for row in known)
+    rejected = [row.value for row in known if row.p < study.parameters.alpha]
+    for name, n in (("favour", sum(v > 0 for v in rejected)), ("against", sum(v < 0 for v in rejected))):
         results.add(f"robustness.spec.{name}", _share(n, len(known)), **context)
     context["arm"] = "difference"
     for name, estimate in _range(known).items():

@@ -229,18 +229,18 @@ class Prepared:
         ]
         return np.stack(designs)
 
-    def _fits(
-        self, responses: Floats, design: Floats, rows: Bools
-    ) -> Iterator[tuple[int, StandardisedRisks | None]]:
+    def _fits(self, responses: Floats, design: Floats, rows: Bools) -> Iterator[tuple[int, StandardisedRisks | None]]:
         """Each response's fits, many responses at a time; None where it is not known in both arms."""
-        k, m, n = responses.shape
+        _, m, n = responses.shape
         treated = self.treated[rows]
         sound = ~np.isnan(responses).any(axis=(1, 2)) & bool(n and treated.any() and not treated.all())
         yield from ((int(i), None) for i in np.flatnonzero(~sound))
         todo = np.flatnonzero(sound)
         for batch in np.array_split(todo, -(-len(todo) * m * n // _BATCH) or 1):
+            if not len(batch):
+                continue
             own = design if design.ndim == 2 else np.tile(design, (len(batch), 1, 1))
-            fitted = standardised_risks(responses[batch].reshape(-1, n), own) if len(batch) else None
+            fitted = standardised_risks(responses[batch].reshape(-1, n), own)
             for place, i in enumerate(batch):
                 yield int(i), _part(fitted, slice(place * m, (place + 1) * m))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from respine.parameters import Parameters
 from respine.trial import Trial, load_trial
 
+TABLES = ("adsl", "adqs", "admi", "adis", "adae", "adcm")
 DATA_ALIAS = "dataset"
 """What a chapter's ``data`` says when the build was given a data set outside the repository."""
 
@@ -98,10 +101,16 @@ class Study:
         return {"text/plain": text}, metadata
 
 
-def open_study(**chosen: Any) -> Study:
+def open_study(*, tables: Sequence[str] = TABLES, **chosen: Any) -> Study:
     """The study of a chapter, from the names in its parameters cell.
 
-    Every parameter the chapter uses must be passed; using another one raises :class:`ParameterNotTakenError`.
+    Parameters
+    ----------
+    tables
+        The tables that the chapter reads, as its notebook's metadata declares them (``respine.tables``): it is executed
+        again only when one of these changes, so that any other, and what is derived from it, is taken away.
+    chosen
+        Every parameter the chapter uses; using another one raises :class:`ParameterNotTakenError`.
 
     Raises
     ------
@@ -112,8 +121,50 @@ def open_study(**chosen: Any) -> Study:
     """
     parameters = Parameters(**chosen)
     trial = load_trial(locate_data(parameters.data), treatment=parameters.treatment, control=parameters.control)
+    trial = restricted(trial, tables)
     taken = ("data", *(name for name in chosen if name != "data"))
     return Study(trial, cast(Parameters, _Taken(parameters, frozenset(taken))), taken)
+
+
+class TableNotReadError(AttributeError):
+    """A chapter used a table that it does not declare."""
+
+
+class _NotRead:
+    """Stands for a table that the chapter does not declare."""
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+
+    def _refuse(self) -> NoReturn:
+        raise TableNotReadError(
+            f"this chapter does not read the table {self._table!r}: add it to `tables` in open_study and to "
+            "`respine.tables` in the notebook's metadata"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        self._refuse()
+
+    def __getitem__(self, key: object) -> Any:
+        self._refuse()
+
+
+def restricted(trial: Trial, tables: Sequence[str]) -> Trial:
+    """The trial without the tables that are not in ``tables``, and without the columns derived from them."""
+    unread = [table for table in TABLES if table not in tables]
+    if not unread:
+        return trial
+    gone = {column for table in unread for column in _DERIVED.get(table, ())} | {"EOSDY"}
+    adsl = trial.adsl.drop(columns=gone.intersection(trial.adsl.columns))
+    frames: dict[str, Any] = {table: _NotRead(table) for table in unread}
+    if "adcm" in unread and "adqs" not in unread:
+        frames["adqs"] = trial.adqs.drop(columns="RESCUED")
+    info = dataclasses.replace(trial.info, sha256={t: h for t, h in trial.info.sha256.items() if t in tables})
+    return dataclasses.replace(trial, info=info, adsl=adsl, **frames)
+
+
+# EOSDY, where the input lacks it, comes from whichever table saw the participant last: it needs them all.
+_DERIVED = {"adqs": ("MITT", "PP", "VASBL", "ODIBL"), "admi": ("T2BL",), "adcm": ("RESCUEDY",)}
 
 
 def locate_data(data: str) -> Path:

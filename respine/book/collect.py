@@ -186,12 +186,16 @@ def _one_study(studies: Mapping[str, StudyRecord], problems: list[Problem]) -> S
     if not studies:
         return None
     parameters: dict[str, Any] = {}
+    tables: dict[str, str] = {}
     info = dict(next(iter(studies.values())).info)
     for chapter, study in studies.items():
         differing = {k for k, v in study.parameters.items() if parameters.setdefault(k, v) != v}
-        differing |= {k for k in {*info, *study.info} if info.get(k) != study.info.get(k)}
+        differing |= {k for k in {*info, *study.info} - {"sha256"} if info.get(k) != study.info.get(k)}
+        # A chapter names the tables it reads, and no others.
+        hashes = study.info.get("sha256", {})
+        differing |= {f"table {k}" for k, v in hashes.items() if tables.setdefault(k, v) != v}
         if differing:
             first = next(iter(studies))
             names = ", ".join(sorted(differing))
             problems.append(Problem(chapter, 0, f"executed on another study than {first} and later: {names} differ"))
-    return StudyRecord(parameters, info)
+    return StudyRecord(parameters, {**info, "sha256": tables} if tables else info)

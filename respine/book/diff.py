@@ -10,7 +10,9 @@ from html import escape
 from pathlib import Path
 from typing import Literal
 
+from respine.book.pages import page, table
 from respine.book.results_file import PlacedResult
+from respine.book.statements import statement_text
 from respine.inert import csv_text
 from respine.results import Result
 
@@ -43,13 +45,23 @@ class Change:
 def compare(old: Mapping[str, PlacedResult], new: Mapping[str, PlacedResult]) -> list[Change]:
     """Every result of either report, in the new report's order, those that are gone last."""
     changes = []
+    numbers = [{id: placed.result for id, placed in side.items()} for side in (old, new)]
     for id in [*new, *(id for id in old if id not in new)]:
         before, after = old.get(id), new.get(id)
         place = after or before
         assert place is not None
         first, second = before.result if before else None, after.result if after else None
-        changes.append(Change(id, _kind(first, second), first, second, place.chapter))
+        # Compared as stored, naming results: a sentence has changed when other words were chosen.
+        kind = _kind(first, second)
+        sides = (_in_print(result, known) for result, known in zip((first, second), numbers, strict=True))
+        changes.append(Change(id, kind, *sides, place.chapter))
     return changes
+
+
+def _in_print(result: Result | None, known: Mapping[str, Result]) -> Result | None:
+    if result is None or result.statistic != "statement":
+        return result
+    return result.replace(text=statement_text(result.text, known))
 
 
 def _kind(old: Result | None, new: Result | None) -> Kind:
@@ -169,27 +181,8 @@ def _exact(value: float | str) -> str:
     return "" if math.isnan(value) else repr(value)
 
 
-_STYLE = """
-body { font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem; color-scheme: light dark; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .6rem; text-align: left; vertical-align: top; border-bottom: 1px solid #8884; }
-.scroll { overflow-x: auto; }
-"""  # noqa: E501
-
-
 def html_page(changes: list[Change], old: str, new: str) -> str:
     """A page of its own with what changed; nothing on it is asked from elsewhere."""
-    rows = "\n".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in printed(change)) + "</tr>"
-        for change in differing(changes)
-    )
-    head = "".join(f'<th scope="col">{heading}</th>' for heading in HEADINGS)
-    table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table></div>'
-    title = "Changes since the previous version"
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{_STYLE}</style></head><body><main><h1>{title}</h1>\n"
-        f"<p>{escape(old)} compared with {escape(new)}: {escape(summary(changes))}.</p>\n"
-        f"{table if rows else ''}</main></body></html>\n"
-    )
+    body = f"<p>{escape(old)} compared with {escape(new)}: {escape(summary(changes))}.</p>"
+    rows = [printed(change) for change in differing(changes)]
+    return page("Changes since the previous version", body + (table(HEADINGS, rows) if rows else ""))

@@ -16,6 +16,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
 from respine.book.collect import Collected
+from respine.book.statements import Piece, statement_pieces
 from respine.display.numbers import NBSP, format_level, format_number, format_p, format_result
 from respine.results import Result
 
@@ -23,23 +24,12 @@ logger = logging.getLogger(__name__)
 
 XREF = "respine-result"
 """``reftype`` of the link from a printed result to the cell that made it."""
-# Ids have a dot; other braces are text.
-# A doubled brace is a brace: text from the data is written so, and names no result.
-_REFERENCE = re.compile(r"(\{\{|\}\}|\{[a-z0-9_]+(?:\.[a-z0-9_]+)+(?:\|[a-z_]+)?\})")
 # myst-nb numbers the lines of cell k of a notebook from 10000 k.
 _CELL_LINES = 10_000
 
 
 class UnknownNameError(LookupError):
     """A role names something that the book does not have."""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A piece of printed text, and the id of the result it prints, if it prints one."""
-
-    text: str
-    result: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +74,7 @@ def _statement(collected: Collected, id: str) -> Iterator[Piece]:
     result: Result = collected.results[id]
     if not result.text:
         raise UnknownNameError(f"{id!r} is a number, not a statement: use the result role")
-    # Even pieces are plain text, odd ones doubled braces or references.
-    for i, piece in enumerate(_REFERENCE.split(result.text)):
-        if i % 2 and len(piece) > 2:
-            name, _, part = piece[1:-1].partition("|")
-            yield Piece(format_result(collected.results[name], part or "value"), name)
-        elif piece:
-            yield Piece(piece[0] if i % 2 else piece)
+    return statement_pieces(result.text, collected.results)
 
 
 def _study(collected: Collected, name: str, part: str) -> str:

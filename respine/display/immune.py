@@ -30,7 +30,6 @@ INTENSITIES = ("dsa1", "dsa2")
 FLOOR = 1.0
 """Where the logarithmic axis ends: smaller intensities, 0 among them, are drawn here."""
 NO_DATA = "No data on donor-specific antibodies"
-_ABBREVIATIONS = "DSA, donor-specific anti-HLA antibodies; CI, Clopper-Pearson confidence interval."
 
 
 def has_data(results: Results) -> bool:
@@ -54,7 +53,7 @@ def positivity_table(results: Results, arms: Arms, level: float) -> Table:
         rows=tuple(rows) if has_data(results) else (Row("No data", (EMPTY,) * 6),),
         spanners=((arms.treatment, 1, 3), (arms.control, 4, 6)),
         notes=(
-            f"{_ABBREVIATIONS} Either class: positive if one class is, negative if both are.",
+            "CI, Clopper-Pearson confidence interval. Either class: positive if one class is, negative if both are.",
             *footnotes(results[i] for i in ids),
         ),
         results=tuple(ids),

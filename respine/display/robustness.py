@@ -11,7 +11,7 @@ from respine.analyses.robustness import ANALYSES, RULES, SETS, STRICTER
 from respine.analyses.robustness import MISSING as CHOICES_OF_MISSING
 from respine.analyses.study import Arms, Study
 from respine.display import wording
-from respine.display.numbers import format_number, format_percent, format_points, format_result
+from respine.display.numbers import format_number, format_percent, format_points
 from respine.display.outputs import Row, Table
 from respine.display.tables import EMPTY, Line, estimate_table, footnotes
 from respine.parameters import Parameters
@@ -20,6 +20,7 @@ from respine.results import Result, Results
 Conclusion = Literal["treatment", "control", "none"]
 """What a test concludes: a difference in favour of an arm, or equality not rejected."""
 
+SIDES: tuple[Conclusion, Conclusion] = ("treatment", "control")
 METHODS = {
     "complete": "Complete cases",
     "nri": "Unknown response as non-response",
@@ -73,9 +74,9 @@ def rule_names(parameters: Parameters) -> dict[str, str]:
 
 def choices(parameters: Parameters) -> dict[str, dict[str, str]]:
     """The dimensions of the specification curve: by heading, the words of the ids and their names."""
-    sets = {name.lower(): name for name in SETS}
+    sets: dict[str, str] = {name.lower(): name for name in SETS}
     missing = {name: MISSING_NAMES[name] for name in CHOICES_OF_MISSING}
-    analyses = {name: ANALYSIS_NAMES[name] for name in ANALYSES}
+    analyses: dict[str, str] = {name: ANALYSIS_NAMES[name] for name in ANALYSES}
     rules = rule_names(parameters)
     return dict(zip(DIMENSIONS, ({name: rules[name] for name in RULES}, sets, missing, analyses), strict=True))
 
@@ -98,8 +99,8 @@ def missing_table(results: Results, arms: Arms, level: float, month: float) -> T
         level=level,
         headings=(f"n {arms.treatment}", f"n {arms.control}"),
         notes=(
-            f"Reference-based methods impute {arms.treatment} after departure from {arms.control}; the same draws serve "
-            "all imputations. G-computation, influence-function standard error.",
+            f"Reference-based methods impute {arms.treatment} after departure from {arms.control}; the same draws "
+            "serve all imputations. G-computation, influence-function standard error.",
         ),
     )
 
@@ -154,8 +155,8 @@ def operating_table(results: Results, study: Study) -> Table:
     return Table(
         label="tbl-operating",
         caption=(
-            f"Simulated probability of success (p < {study.parameters.alpha:g} in favour of the treatment) in trials of "
-            f"{any_row.n_treatment} and {any_row.n_control} participants, %."
+            f"Simulated probability of success (p < {study.parameters.alpha:g} in favour of the treatment) in trials "
+            f"of {any_row.n_treatment} and {any_row.n_control} participants, %."
         ),
         columns=(
             "Benefit in pain and function", "in T2", "Known, %", "Difference, points", "Response", "T2", "Both",
@@ -312,8 +313,8 @@ def tipping_sentence(results: Results, parameters: Parameters, arms: Arms) -> st
         )
     t, c = min(tipped, key=lambda at: (sum(at), max(at), at))
     return (
-        f"The conclusion tips in {len(tipped)} of {len(cells)} combinations, first where pain imputed after departure is "
-        f"{t:g} mm worse with {wording.literal(arms.treatment)} and {c:g} mm worse with "
+        f"The conclusion tips in {len(tipped)} of {len(cells)} combinations, first where pain imputed after departure "
+        f"is {t:g} mm worse with {wording.literal(arms.treatment)} and {c:g} mm worse with "
         f"{wording.literal(arms.control)}: {{{tipping_id(t, c)}|full}}."
     )
 
@@ -348,9 +349,9 @@ def _tally(rows: Sequence[Result], arms: Arms, alpha: float, what: str) -> str:
     found = [conclusion(r, alpha) for r in rows]
     if set(found) == {"none"}:
         return f"None of {what} rejects equality of the arms"
-    counts = [(found.count(role), f"favour {wording.literal(arms[role])}") for role in ROLES]
-    counts.append((found.count("none"), "do not reject equality of the arms"))
-    return f"Of {what}, {wording.listed([f'{n} {verb}' for n, verb in counts if n])}"
+    counts = [(found.count(role), f"in favour of {wording.literal(arms[role])}") for role in SIDES]
+    rejected = wording.listed([f"{n} {side}" for n, side in counts if n])
+    return f"Of {what}, equality of the arms is rejected by {rejected}, and not by {found.count('none')}"
 
 
 def operating_sentence(results: Results) -> str:

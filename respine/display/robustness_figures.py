@@ -27,7 +27,8 @@ SWEEP_NAMES = {
     "odi_relative": "ODI, % of baseline",
     "odi_points": "ODI, points",
 }
-MARKS = {"non_responder": ("o", INK), "ignored": ("o", "none")}
+# Pure white follows the page's ground as pure black follows its ink.
+FACE = {"non_responder": INK, "ignored": "#ffffff"}
 SEEN = {"treatment": COLOUR["treatment"], "control": COLOUR["control"], "none": GREY}
 _LARGEST_LETTERED = 7
 """Rows of the tipping-point surface up to which each cell has room for its numbers."""
@@ -175,36 +176,35 @@ def rules_figure(results: Results, study: Study) -> Figure:
             _draw_sweep(ax, [(x, x + shift * min(step, 5.0), r) for x, r in line if r.estimable], rescue, planned)
         ax.axhline(0, color=GREY, linewidth=0.8, zorder=0)
         ax.set_xlabel(SWEEP_NAMES[sweep])
-        ax.xaxis.set_major_locator(_every(10))
+        ax.set_xticks(range(10, 51 if max(places) > 40 else 31, 10))
     axes[0].set_ylabel("Difference, percentage points")
-    for y, arm, va in ((1.0, arms.treatment, "top"), (0.0, arms.control, "bottom")):
-        axes[-1].annotate(
-            f"favours {arm}", (1.04, y), xycoords="axes fraction", rotation=270, va=va, fontsize=8, color=GREY
-        )
+    _favours(axes[0], axes[-1], arms)
     n = main_result(results)
     return figure(
         drawing,
         label="fig-rules",
         caption=(
             f"Treatment difference in response at month {parameters.primary_month:g} by the improvement that the rule "
-            "asks for, one threshold moved at a time (main analysis with confidence intervals; intention-to-treat set, "
-            f"n = {n.n_treatment} and {n.n_control}). Filled: rescue is non-response; open: rescue ignored; diamond: as "
-            "planned."
+            "asks for, one threshold moved at a time (main analysis with confidence intervals; intention-to-treat "
+            f"set, n = {n.n_treatment} and {n.n_control}). Filled: rescue is non-response; open: rescue ignored; "
+            "diamond: as planned."
         ),
         alt=_rules_alt(rows),
         data=pd.DataFrame(rows),
-        results=[rule_id(s, x, rescue) for s in SWEEPS for x in thresholds(s, parameters) for rescue in MARKS],
+        results=[rule_id(s, x, rescue) for s in SWEEPS for x in thresholds(s, parameters) for rescue in FACE],
     )
 
 
-def _every(step: int) -> object:
-    from matplotlib.ticker import MultipleLocator
-
-    return MultipleLocator(step)
+def _favours(left: Axes, right: Axes, arms: Arms) -> None:
+    """Above the panels, which way of the vertical axis favours which arm."""
+    for ax, x, text in ((left, 0, f"↑ favours {arms.treatment}"), (right, 1, f"↓ favours {arms.control}")):
+        ax.annotate(
+            text, (x, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points",
+            ha="right" if x else "left", va="bottom", fontsize=8, color=GREY, annotation_clip=False,
+        )  # fmt: skip
 
 
 def _draw_sweep(ax: Axes, line: Sequence[tuple[float, float, Result]], rescue: str, planned: float | None) -> None:
-    marker, face = MARKS[rescue]
     ax.vlines(
         [at for _, at, _ in line], [r.lower * 100 for *_, r in line], [r.upper * 100 for *_, r in line],
         color=INK, linewidth=0.9,
@@ -212,14 +212,9 @@ def _draw_sweep(ax: Axes, line: Sequence[tuple[float, float, Result]], rescue: s
     for x, at, r in line:
         main = x == planned
         ax.plot(
-            [at], [r.value * 100], marker="D" if main else marker, color=INK, markersize=5 if main else 3.5,
-            markerfacecolor=_ground(ax) if face == "none" else face, markeredgewidth=0.9, linestyle="none",
+            [at], [r.value * 100], marker="D" if main else "o", color=INK, markersize=5 if main else 3.5,
+            markerfacecolor=FACE[rescue], markeredgewidth=0.9, linestyle="none",
         )  # fmt: skip
-
-
-def _ground(ax: Axes) -> str:
-    # Pure white follows the page's ground in the dark theme as pure black follows its ink.
-    return "#ffffff"
 
 
 def _sweep_row(sweep: str, x: float, rescue: str, r: Result) -> dict[str, object]:
@@ -289,15 +284,14 @@ def _draw_curve(ax: Axes, rows: Sequence[Result], arms: Arms, alpha: float) -> N
         if r.id == PLANNED:
             ax.plot([k], [r.value * 100], marker="D", color=INK, markersize=6, zorder=4)
             ax.annotate(
-                "main analysis", (k, r.value * 100), xytext=(0, 26), textcoords="offset points", ha="center", fontsize=8,
-                arrowprops={"arrowstyle": "-", "linewidth": 0.6, "color": INK, "shrinkB": 4},
+                "main analysis", (k, r.value * 100), xytext=(0, 26), textcoords="offset points", ha="center",
+                fontsize=8, arrowprops={"arrowstyle": "-", "linewidth": 0.6, "color": INK, "shrinkB": 4},
             )  # fmt: skip
     ax.axhline(0, color=GREY, linewidth=0.8, zorder=0)
     ax.set_ylabel("Difference, percentage points")
     ax.tick_params(axis="x", bottom=False)
     ax.spines["bottom"].set_visible(False)
-    for y, arm, va in ((1.0, arms.treatment, "top"), (0.0, arms.control, "bottom")):
-        ax.annotate(f"favours {arm}", (1.01, y), xycoords="axes fraction", rotation=270, va=va, fontsize=8, color=GREY)
+    _favours(ax, ax, arms)
 
 
 def _draw_board(ax: Axes, rows: Sequence[Result], dimensions: dict[str, dict[str, str]], alpha: float) -> None:
@@ -315,8 +309,8 @@ def _draw_board(ax: Axes, rows: Sequence[Result], dimensions: dict[str, dict[str
         y += 1
     ax.set_ylim(y - 0.4, -0.6)
     ax.set_yticks([at for at, *_ in ticks], [name for _, name, _ in ticks])
-    for label, (_, _, heading) in zip(ax.get_yticklabels(), ticks, strict=True):
-        label.set_fontweight("semibold" if heading else "regular")
+    for label, (_, _, is_heading) in zip(ax.get_yticklabels(), ticks, strict=True):
+        label.set_fontweight("semibold" if is_heading else "regular")
         label.set_fontsize(8)
     ax.tick_params(axis="both", length=0, labelbottom=False)
     ax.spines[["left", "bottom"]].set_visible(False)

@@ -287,7 +287,16 @@ def _finish(left: Axes, right: Axes, labels: list[str], arms: Arms) -> None:
     for ax in (left, right):
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
-        ax.hlines(range(len(labels)), 0, 1, transform=ax.get_yaxis_transform(), color=GREY, linewidth=0.25, zorder=0)
+        ax.hlines(
+            range(len(labels)),
+            0,
+            1,
+            transform=ax.get_yaxis_transform(),
+            color=GREY,
+            linewidth=0.5,
+            linestyle=(0, (1, 3)),
+            zorder=0,
+        )
     reach = max(abs(limit) for limit in right.get_xlim())
     right.set_xlim(-reach, reach)
     for text, x, align in ((f"← more with {arms.control}", -4, "right"), (f"more with {arms.treatment} →", 4, "left")):
@@ -391,13 +400,14 @@ def sentences(results: Results, study: Study) -> Results:
         return said
     related = _serious_related(results, arms)
     difference = results["safety.any.difference"]
-    occurred = f"treatment-emergent adverse events occurred in {_by_arm(results, 'any', arms)}"
+    occurred = (
+        f"Treatment-emergent adverse events occurred in {_by_arm(results, 'any', arms)}; "
+        f"{wording.difference(difference, 'difference')}."
+    )
     # Without any serious event the sentence on related ones says so.
     serious = "" if _none(results, "serious") else f"{_serious(results, arms)} "
-    said.state(
-        "safety.key", f"{wording.sentence(occurred)[:-1]}; {wording.difference(difference, 'difference')}. {related}"
-    )
-    said.state("safety.abstract", f"{wording.sentence(occurred)} {serious}{related}")
+    said.state("safety.key", f"{occurred} {related}")
+    said.state("safety.abstract", f"{occurred} {serious}{related}")
     said.state("safety.excluded", _excluded(difference, arms))
     said.state("safety.serious", _serious(results, arms))
     said.state("safety.terms", _terms_sentence(results, study))

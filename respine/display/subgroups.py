@@ -42,8 +42,7 @@ def level_name(name: str, level: str) -> str:
 
 def tested(results: Results) -> list[str]:
     """The subgroups that the results hold, in order."""
-    ids = [id.split(".")[1] for id in results if id.endswith(".interaction")]
-    return [name for name in SUBGROUPS if name.lower() in ids]
+    return [id.split(".")[1].upper() for id in results if id.endswith(".interaction")]
 
 
 def forest_figure(results: Results, study: Study) -> Figure:

@@ -28,8 +28,8 @@ def results(study: Study) -> Results:
 
 
 def show_all(results: Results, study: Study) -> None:
-    display.forest_figure(results, study).bundle()
-    display.subgroups_table(results, study.arms, study.parameters.level, study.parameters.primary_month).bundle()
+    display.forest_figure(results, study)
+    display.subgroups_table(results, study.arms, study.parameters.level, study.parameters.primary_month)
 
 
 @pytest.mark.parametrize("name", ANSWERS["interaction"])
@@ -134,7 +134,7 @@ def interactions(**p: float | None) -> Results:
         ({"sex": 0.3, "age": 0.06}, "In 2 interaction tests for response at month 12 no dependence"),
         ({"sex": 0.3, "age": 0.06, "bmi": None}, "(smallest p = 0.060, not adjusted"),
         ({"sex": 0.3, "age": 0.04}, "Of 2 interaction tests for response at month 12, 1 suggested"),
-        ({"modic": 0.01, "age": 0.04}, "subgroup: age (p = 0.040) and Modic type (p = 0.010), not adjusted"),
+        ({"modic": 0.01, "age": 0.04}, "subgroup: Modic type (p = 0.010) and age (p = 0.040), not adjusted"),
     ],
 )
 def test_the_key_finding_follows_the_interactions(study: Study, p: dict[str, float | None], text: str) -> None:

@@ -28,9 +28,9 @@ def results(study: Study) -> Results:
 
 
 def show_all(results: Results, study: Study) -> None:
-    display.times_table(results, study.arms, study.parameters.level).bundle()
-    display.reached_table(results, study.arms).bundle()
-    display.times_figure(results, times.curves(study), study.arms).bundle()
+    display.times_table(results, study.arms, study.parameters.level)
+    display.reached_table(results, study.arms)
+    display.times_figure(results, times.curves(study), study.arms)
 
 
 @pytest.mark.parametrize("outcome", times.OUTCOMES)
@@ -176,7 +176,7 @@ def at_baseline(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def everybody_at_once(table: pd.DataFrame) -> pd.DataFrame:
-    return table.assign(AVAL=[value if visit == "0" else "0" for value, visit in zip(table["AVAL"], table["AVISITN"])])
+    return table.assign(AVAL=[value if visit == "0" else "0" for value, visit in table[["AVAL", "AVISITN"]].to_numpy()])
 
 
 def treatment_alone(table: pd.DataFrame) -> pd.DataFrame:

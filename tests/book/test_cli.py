@@ -259,6 +259,18 @@ class TestChoices:
 class TestData:
     """With the real check and simulation: the only tests here that read tables."""
 
+    def test_a_template_goes_into_an_empty_folder_only(self, tmp_path: Path, capsys: Any) -> None:
+        for arguments, code in (
+            (["template", str(tmp_path / "new"), "--format", "ods"], 2),
+            (["template", str(tmp_path / "new")], 0),
+            (["template", str(tmp_path / "new")], 2),
+        ):
+            with pytest.raises(SystemExit) as leaving:
+                main(arguments)
+            assert int(leaving.value.code or 0) == code
+        assert (tmp_path / "new" / "example" / "adsl.csv").is_file()
+        assert "--format ods: there are csv and xlsx" in capsys.readouterr().err
+
     def test_simulate_then_check(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
         monkeypatch.chdir(tmp_path)
 
@@ -273,7 +285,7 @@ class TestData:
         assert run("simulate-data", "other", "--treatment", "A", "--control", "A")[0] == 2
         code, out, _ = run("check", "trial", "--out", "found")
         assert (code, "0 errors" in out or "no findings" in out) == (0, True)
-        assert (tmp_path / "found" / "findings.csv").is_file()
+        assert {path.name for path in (tmp_path / "found").iterdir()} == {"findings.csv", "findings.html"}
         (tmp_path / "trial" / "adqs.csv").unlink()
         code, out, _ = run("check", "trial")
         assert (code, "adqs" in out) == (2, True)

@@ -102,7 +102,19 @@ def test_the_page_keeps_text_inert_and_asks_nobody() -> None:
     page = html_page(compare(placed(results()), placed(new)), "old<b>", "new")
     assert "<script>" not in page
     assert "old&lt;b&gt;" in page
-    assert "http" not in page
+    assert "://" not in page
+
+
+def test_sentences_are_compared_by_their_words_and_shown_with_their_numbers() -> None:
+    same = changes(results(verdict="were at {response.rate}"), results(0.7, verdict="were at {response.rate}"))
+    assert same["response.verdict"].kind == "same"
+    found = changes(results(verdict="were at {response.rate}"), results(0.7, verdict="differed at {response.rate}"))
+    assert printed(found["response.verdict"])[2:4] == ("The arms were at 0.74.", "The arms differed at 0.70.")
+
+
+def test_a_sentence_that_names_what_is_gone_is_shown_as_stored() -> None:
+    found = changes(results(), results(verdict="had {no.result|full}"))["response.verdict"]
+    assert printed(found)[3] == "The arms had {no.result|full}."
 
 
 def _fields(row: object) -> dict[str, object]:

@@ -55,17 +55,17 @@ saf <- adsl[adsl$SAF, ]; saf$ARM <- saf$ARMA
 
 # --- response ---------------------------------------------------------------------------------------------------------
 # R's | and & are three-valued: TRUE | NA is TRUE, FALSE | NA is NA.
-response_at <- function(month, people = itt) {
-  value <- function(code, m = month) at(tables$adqs, code, m, ids = people$USUBJID)
+PLAN <- list(vas_mm = 20, vas_percent = 20, odi = 20, relative = TRUE, rescue = TRUE)
+response_at <- function(month, people = itt, rule = PLAN) {
+  value <- function(code) at(tables$adqs, code, month, ids = people$USUBJID)
+  day_of <- function(code) at(tables$adqs, code, month, "ADY", people$USUBJID)
   vas_gain <- people$VASBL - value("VASPAIN"); odi_gain <- people$ODIBL - value("ODI")
-  vas <- vas_gain >= 20 - SLACK & vas_gain >= 0.20 * people$VASBL - SLACK
-  odi <- people$ODIBL > 0 & odi_gain >= 0.20 * people$ODIBL - SLACK
-  days <- cbind(at(tables$adqs, "VASPAIN", month, "ADY", people$USUBJID), at(tables$adqs, "ODI", month, "ADY", people$USUBJID))
-  day <- apply(days, 1, function(d) if (all(is.na(d))) nominal_day(month) else max(d, na.rm = TRUE))
-  rescued <- !is.na(people$RESCUEDY) & people$RESCUEDY <= day
-  observed <- vas | odi
-  vas[rescued] <- FALSE; odi[rescued] <- FALSE
-  data.frame(VAS = vas, ODI = odi, BOTH = vas & odi, RESPONSE = vas | odi, KNOWN = !is.na(observed))
+  vas <- vas_gain >= rule$vas_mm - SLACK & vas_gain >= rule$vas_percent / 100 * people$VASBL - SLACK
+  odi <- people$ODIBL > 0 & odi_gain >= (if (rule$relative) rule$odi / 100 * people$ODIBL else rule$odi) - SLACK
+  known <- !is.na(vas | odi)
+  day <- pmax(day_of("VASPAIN"), day_of("ODI"), na.rm = TRUE); day[is.na(day)] <- nominal_day(month)
+  if (rule$rescue) { rescued <- !is.na(people$RESCUEDY) & people$RESCUEDY <= day; vas[rescued] <- FALSE; odi[rescued] <- FALSE }
+  data.frame(VAS = vas, ODI = odi, BOTH = vas & odi, RESPONSE = vas | odi, KNOWN = known)
 }
 
 # --- one and two proportions ------------------------------------------------------------------------------------------
@@ -212,10 +212,10 @@ local({
 # --- co-primary 1: response at month 12 -------------------------------------------------------------------------------
 primary <- cbind(itt, response_at(PRIMARY))
 t12 <- counts_of(primary$RESPONSE, primary$ARM)
-g_computation <- function(d) {
-  d <- d[!is.na(d$RESPONSE) & !is.na(d$VASBL) & !is.na(d$ODIBL), ]
-  d$y <- as.numeric(d$RESPONSE); d$a <- as.numeric(d$ARM == "treatment"); n <- nrow(d)
-  fit <- glm(y ~ a + factor(COUNTRY) + VASBL + ODIBL, binomial, d, epsilon = 1e-15, maxit = 100)
+g_computation <- function(d, outcome = d$RESPONSE, adjusted = TRUE) {
+  d$y <- as.numeric(outcome); d$a <- as.numeric(d$ARM == "treatment")
+  d <- d[!is.na(d$y) & !is.na(d$VASBL) & !is.na(d$ODIBL), ]; n <- nrow(d)
+  fit <- glm(if (adjusted) y ~ a + factor(COUNTRY) + VASBL + ODIBL else y ~ a, binomial, d, epsilon = 1e-15, maxit = 100)
   X <- model.matrix(fit); X1 <- X0 <- X; X1[, "a"] <- 1; X0[, "a"] <- 0
   m1 <- drop(plogis(X1 %*% coef(fit))); m0 <- drop(plogis(X0 %*% coef(fit))); mu <- fitted(fit)
   r1 <- mean(m1); r0 <- mean(m0); share <- mean(d$a)
@@ -227,8 +227,13 @@ g_computation <- function(d) {
        se_fixed = sqrt(drop(gradient %*% bread %*% meat %*% bread %*% gradient)),
        se_log_ratio = sqrt(random[1, 1] / r1^2 + random[2, 2] / r0^2 - 2 * random[1, 2] / (r1 * r0)))
 }
+put_wald <- function(id, t, d, se) put2(id, t, d, lower = d - Z * se, upper = d + Z * se, p = normal_p(d / se), se = se)
+put_score <- function(id, t) {
+  f <- function(x) score_difference(x, matrix(t, 1)); d <- t[1] / t[2] - t[3] / t[4]; ci <- score_limits(f, d, -1 + 1e-9, 1 - 1e-9)
+  put2(id, t, d, lower = ci[1], upper = ci[2], p = normal_p(f(0)))
+}
 local({
-  t <- t12; N <- t[2] + t[4]; d <- t[1] / t[2] - t[3] / t[4]; m <- matrix(c(t[1], t[3], t[2] - t[1], t[4] - t[3]), 2)
+  t <- t12; N <- t[2] + t[4]; m <- matrix(c(t[1], t[3], t[2] - t[1], t[4] - t[3]), 2)
   for (k in 1:2) {
     r <- ROLES[k]; randomised <- sum(itt$ARM == r)
     counted(paste0("response.randomised.", r), randomised); counted(paste0("response.known.", r), t[2 * k])
@@ -236,13 +241,9 @@ local({
   }
   put_arms("response.rate", t)
   g <- g_computation(primary)
-  for (kind in c("", "_fixed")) {
-    se <- g[[paste0("se", kind)]]
-    put2(paste0("response.rd.complete", kind), t, g$d, lower = g$d - Z * se, upper = g$d + Z * se, p = normal_p(g$d / se), se = se)
-  }
+  put_wald("response.rd.complete", t, g$d, g$se); put_wald("response.rd.complete_fixed", t, g$d, g$se_fixed)
   l <- log(g$r1 / g$r0); put2("response.rr.complete", t, exp(l), lower = exp(l - Z * g$se_log_ratio), upper = exp(l + Z * g$se_log_ratio), p = normal_p(l / g$se_log_ratio))
-  one <- function(x) score_difference(x, matrix(t, 1))
-  ci <- score_limits(one, d, -1 + 1e-9, 1 - 1e-9); put2("response.rd.mn", t, d, lower = ci[1], upper = ci[2], p = normal_p(one(0)))
+  put_score("response.rd.mn", t)
   put_difference("response.rd.newcombe", t)
   rr <- log((t[1] / t[2]) / (t[3] / t[4])); katz <- sqrt(1 / t[1] - 1 / t[2] + 1 / t[3] - 1 / t[4])
   for (k in 1:2) {
@@ -306,6 +307,34 @@ local({
   }
 })
 
+# --- robustness: what needs no imputation model -----------------------------------------------------------------------
+local({
+  filled <- function(y, how, arm) {
+    y[is.na(y)] <- switch(how, complete = NA, nri = FALSE, worst = (arm == "control")[is.na(y)], best = (arm == "treatment")[is.na(y)]); y
+  }
+  for (how in c("complete", "nri", "worst", "best")) {
+    y <- filled(primary$RESPONSE, how, primary$ARM); g <- g_computation(primary, y)
+    put_wald(paste0("robustness.missing.", how), counts_of(y, primary$ARM), g$d, g$se)
+  }
+  seen_later <- rowSums(sapply(VISITS[VISITS >= PRIMARY], function(m) !is.na(at(tables$adqs, "VASPAIN", m, ids = itt$USUBJID)) | !is.na(at(tables$adqs, "ODI", m, ids = itt$USUBJID)))) > 0
+  unknown <- is.na(primary$RESPONSE)
+  for (r in ROLES) {
+    put_count(paste0("robustness.unknown.", r), sum(unknown & itt$ARM == r), n = sum(itt$ARM == r))
+    put_count(paste0("robustness.departed.", r), sum(unknown & !seen_later & itt$ARM == r), n = sum(itt$ARM == r))
+  }
+  rules <- list(plan = PLAN, odi_other = modifyList(PLAN, list(relative = FALSE)), stricter = modifyList(PLAN, list(vas_mm = 30, vas_percent = 30, odi = 30)),
+                both = PLAN, rescue_other = modifyList(PLAN, list(rescue = FALSE)))
+  for (name in names(rules)) {
+    outcome <- response_at(PRIMARY, itt, rules[[name]])[[if (name == "both") "BOTH" else "RESPONSE"]]
+    for (set in c("itt", "mitt", "pp")) for (how in c("complete", "nri")) {
+      inside <- itt[[toupper(set)]]; people <- itt[inside, ]; y <- filled(outcome[inside], how, people$ARM); t <- counts_of(y, people$ARM)
+      place <- paste("robustness.choice", name, set, how, sep = "."); g <- g_computation(people, y); crude <- g_computation(people, y, adjusted = FALSE)
+      put_wald(paste0(place, ".wald"), t, crude$d, crude$se); put_score(paste0(place, ".score"), t)
+      put_wald(paste0(place, ".random"), t, g$d, g$se); put_wald(paste0(place, ".fixed"), t, g$d, g$se_fixed)
+    }
+  }
+})
+
 # --- mixed models: nlme::gls, and the restricted likelihood written out ------------------------------------------------
 MODEL <- CHG ~ VISIT * ARM + VISIT * BASE + COUNTRY
 whitened <- function(theta, parts, k) {  # theta: lower Cholesky factor of the covariance, logarithms on its diagonal
@@ -349,20 +378,16 @@ contrasts_of <- function(d) {  # emmeans' own linear functions: equal weights ov
   do.call(rbind, rows)
 }
 gls_checks <- list()
-mixed_model <- function(place, code, d, with_gls, p_of_means) {
+mixed_model <- function(place, code, d, p_of_means) {
   d$VISIT <- factor(d$AVISITN); d$V <- as.integer(d$VISIT); L <- contrasts_of(d)
   own <- restricted_fit(d); v <- function(theta) rowSums((L %*% own$vcov_at(theta)) * L)
   J <- jacobian(v, own$theta); df <- 2 * v(own$theta)^2 / rowSums((J %*% solve(own$information)) * J)
   estimate <- drop(L %*% own$coefficients[colnames(L)]); se <- sqrt(v(own$theta))
-  if (with_gls) {
-    fit <- gls(MODEL, d, correlation = corSymm(form = ~ V | USUBJID), weights = varIdent(form = ~ 1 | VISIT), method = "REML",
-               control = glsControl(maxIter = 200, msMaxIter = 500, tolerance = 1e-9, msTol = 1e-10, apVar = FALSE))
-    e <- drop(L %*% coef(fit)[colnames(L)]); s <- sqrt(rowSums((L %*% vcov(fit)) * L))
-    gls_checks[[code]] <<- list(minus_twice_log_likelihood = c(gls = -2 * as.numeric(logLik(fit)), written_out = own$deviance),
-                                largest_difference_of_estimates_in_se = max(abs(e - estimate) / s), largest_relative_difference_of_se = max(abs(s / se - 1)))
-    stopifnot(abs(e - estimate) / s < 1e-4, abs(s / se - 1) < 1e-4)
-    estimate <- e; se <- s
-  }
+  fit <- gls(MODEL, d, correlation = corSymm(form = ~ V | USUBJID), weights = varIdent(form = ~ 1 | VISIT), method = "REML",
+             control = glsControl(maxIter = 200, msMaxIter = 500, tolerance = 1e-9, msTol = 1e-10, apVar = FALSE))
+  e <- drop(L %*% coef(fit)[colnames(L)]); s <- sqrt(rowSums((L %*% vcov(fit)) * L))
+  gls_checks[[code]] <<- list(minus_twice_log_likelihood_gls = -2 * as.numeric(logLik(fit)), minus_twice_log_likelihood = own$deviance,
+                              estimates_differ_by_standard_errors = max(abs(e - estimate) / s), standard_errors_differ_by = max(abs(s / se - 1)))
   half <- qt(0.975, df) * se; p <- 2 * pt(-abs(estimate / se), df)
   for (k in seq_along(estimate)) {
     key <- strsplit(rownames(L)[k], " ")[[1]]; month <- as.numeric(key[1]); name <- key[2]
@@ -398,17 +423,16 @@ local({
     do.call(put, c(list(paste0("structure.", name), b, lower = b - qt(0.975, df) * se, upper = b + qt(0.975, df) * se, p = 2 * pt(-abs(b / se), df), se = se, df = df), counts))
   }
   put_g("structure.g", one$CHG, one$ARM)
-  mixed_model("structure.mmrm", "T2", d, TRUE, TRUE)
+  mixed_model("structure.mmrm", "T2", d, TRUE)
 })
 
 # --- secondary: scores over time --------------------------------------------------------------------------------------
 SCORES <- c("VASPAIN", "ODI", "SF36PCS", "SF36MCS", "SF36PF", "SF36RP", "SF36BP", "SF36GH", "SF36VT", "SF36SF", "SF36RE", "SF36MH")
-WITH_GLS <- c("VASPAIN", "ODI", "SF36PCS")
 local({
   raw <- c(); n <- list()
   for (code in SCORES) {
     d <- changes(tables$adqs, code, mitt); place <- paste0("secondary.", tolower(code))
-    raw[code] <- mixed_model(place, code, d, code %in% WITH_GLS, FALSE)
+    raw[code] <- mixed_model(place, code, d, FALSE)
     n[[code]] <- sapply(ROLES, function(r) sum(d$AVISITN == PRIMARY & d$ARM == r))
     for (m in VISITS) { rows <- d[d$AVISITN == m, ]; put_g(paste(place, visit_name(m), "g", sep = "."), rows$CHG, rows$ARM) }
   }
@@ -448,7 +472,7 @@ local({
     for (m in VISITS) {
       x <- d$CHG[d$AVISITN == m & d$ARM == "treatment"]; y <- d$CHG[d$AVISITN == m & d$ARM == "control"]
       test <- t.test(x, y, var.equal = length(x) == length(y)); place <- paste0("secondary.pairwise.", tolower(code), ".", visit_name(m))
-      known(place, test$statistic, p = test$p.value, df = test$parameter); 
+      known(place, test$statistic, p = test$p.value, df = test$parameter)
       # Pingouin's correction is Hedges' approximation 1 - 3 / (4 N - 9), not the gamma functions of hedges_g.
       s <- sqrt(((length(x) - 1) * var(x) + (length(y) - 1) * var(y)) / (length(x) + length(y) - 2))
       known(paste0(place, ".g"), (mean(x) - mean(y)) / s * (1 - 3 / (4 * (length(x) + length(y)) - 9)))
