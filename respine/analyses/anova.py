@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 import pingouin
 
-from respine.analyses.response import ROLES
 from respine.analyses.secondary import changes_by_score
 from respine.analyses.structure import visit_name
 from respine.analyses.study import Study
 from respine.results import Estimate, Results, not_estimable
+from respine.trial.trial import ROLES
 
 SCORES = ("VASPAIN", "ODI")
 SOURCES = {"ARM": "arm", "AVISITN": "visit", "Interaction": "interaction"}

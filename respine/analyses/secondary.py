@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from respine.analyses.response import ROLES, count
 from respine.analyses.structure import visit_name
 from respine.analyses.study import Study
 from respine.results import Estimate, Result, Results, not_estimable
@@ -17,6 +18,9 @@ from respine.stats.multiplicity import holm
 from respine.stats.proportions import proportion, risk_difference
 from respine.trial.contract import PARAMETERS, parameters_of
 from respine.trial.response import TOLERANCE
+from respine.trial.trial import ROLES
+
+Mask = npt.NDArray[np.bool_]
 
 SCORES = tuple(parameters_of("adqs"))
 """The questionnaire scores, in the contract's order: pain, disability, two components and eight scales of the SF-36."""
@@ -115,11 +119,17 @@ def _no_visit(name: str, month: int, of_unit: str) -> Estimate:
 
 
 def _standardised(results: Results, study: Study, code: str, rows: pd.DataFrame) -> None:
-    for month in months(study, rows):
-        at_month = rows[rows["AVISITN"] == month]
-        treatment, control = (at_month.loc[at_month["ARM"] == role, "CHG"] for role in ROLES)
-        g = hedges_g(treatment, control, study.parameters.level)
+    change = rows["CHG"].to_numpy()
+    for month, (treated, controls) in _by_visit_and_arm(study, rows).items():
+        g = hedges_g(change[treated], change[controls], study.parameters.level)
         _place(results, study, code, month, "g", g, arm="difference")
+
+
+def _by_visit_and_arm(study: Study, rows: pd.DataFrame) -> dict[int, tuple[Mask, Mask]]:
+    """By month which rows are of the treatment arm, which of the control."""
+    visit, arm = rows["AVISITN"].to_numpy(), rows["ARM"].to_numpy(dtype=object)
+    treated, controls = (arm == role for role in ROLES)
+    return {month: ((visit == month) & treated, (visit == month) & controls) for month in months(study, rows)}
 
 
 def _adjusted(results: Results, study: Study, codes: list[str]) -> None:
@@ -145,12 +155,12 @@ def _important(results: Results, study: Study, code: str, rows: pd.DataFrame) ->
     """Participants who improved by at least the minimal clinically important difference, complete cases by visit."""
     least, level = important_change(study, code), study.parameters.level
     sign = 1 if least > 0 else -1
-    improved = rows.assign(IMPROVED=sign * rows["CHG"] >= abs(least) - TOLERANCE)
-    for month in months(study, rows):
-        counts = count(improved[improved["AVISITN"] == month], "IMPROVED")
+    improved = sign * rows["CHG"].to_numpy() >= abs(least) - TOLERANCE
+    for month, by_arm in _by_visit_and_arm(study, rows).items():
+        (x1, n1), (x0, n0) = ((int(improved[members].sum()), int(members.sum())) for members in by_arm)
         context = {**_MCID_CONTEXT, "parameter": code, "visit": month}
         place = f"secondary.mcid.{code.lower()}.{visit_name(study, month)}"
-        for role, (x, n) in zip(ROLES, (counts[:2], counts[2:]), strict=True):
+        for role, x, n in zip(ROLES, (x1, x0), (n1, n0), strict=True):
             results.add(f"{place}.{role}", proportion(x, n, level=level, method="wilson"), arm=role, **context)
-        difference = risk_difference(*counts, level=level, method="newcombe")
+        difference = risk_difference(x1, n1, x0, n0, level=level, method="newcombe")
         results.add(f"{place}.difference", difference, arm="difference", **context)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from respine.analyses.response import ROLES
 from respine.analyses.structure import visit_name
 from respine.analyses.study import Study
 from respine.results import NAN, Estimate, Results, not_estimable
@@ -22,6 +21,7 @@ from respine.stats.survival import (
     proportional_hazards,
 )
 from respine.trial.response import POST_BASELINE, time_to_first_response, time_to_rescue
+from respine.trial.trial import ROLES
 
 OUTCOMES = {"response": "Time to first response", "rescue": "Time to rescue"}
 SETS = {"response": "ITT", "rescue": "ITT, treated"}

@@ -45,7 +45,7 @@ class Change:
 def compare(old: Mapping[str, PlacedResult], new: Mapping[str, PlacedResult]) -> list[Change]:
     """Every result of either report, in the new report's order, those that are gone last."""
     changes = []
-    numbers = [{id: placed.result for id, placed in side.items()} for side in (old, new)]
+    known = [{id: placed.result for id, placed in side.items()} for side in (old, new)]
     for id in [*new, *(id for id in old if id not in new)]:
         before, after = old.get(id), new.get(id)
         place = after or before
@@ -53,8 +53,7 @@ def compare(old: Mapping[str, PlacedResult], new: Mapping[str, PlacedResult]) ->
         first, second = before.result if before else None, after.result if after else None
         # Compared as stored, naming results: a sentence has changed when other words were chosen.
         kind = _kind(first, second)
-        sides = (_in_print(result, known) for result, known in zip((first, second), numbers, strict=True))
-        changes.append(Change(id, kind, *sides, place.chapter))
+        changes.append(Change(id, kind, _in_print(first, known[0]), _in_print(second, known[1]), place.chapter))
     return changes
 
 

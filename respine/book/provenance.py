@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import respine
+from respine.book.crate import CRATE_FILE, crate_text
 from respine.book.failures import RefusedError
 from respine.book.paths import Repository, files_below, sha256
 
@@ -39,7 +40,10 @@ def describe_run(
     chapters: tuple[ChapterRecord, ...],
     seconds: float,
 ) -> dict[str, Any]:
-    """The content of ``run.json``, the only file of a report with a clock in it; none names a user, host or path."""
+    """The content of ``run.json``.
+
+    It and the RO-Crate made of it are the only files of a report with a clock in them; none names a user, host or path.
+    """
     return {
         "format": FORMAT,
         "built": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -57,7 +61,10 @@ def describe_run(
 
 
 def write_run(report: Path, run: Mapping[str, Any]) -> None:
-    """Write ``run.json`` into a report."""
+    """Write ``ro-crate-metadata.json`` and ``run.json`` into a report; the second has the first's hash too."""
+    described = report / CRATE_FILE
+    described.write_text(crate_text(run, RUN_FILE), encoding="utf-8", newline="\n")
+    run = {**run, "outputs": {**run["outputs"], CRATE_FILE: sha256(described)}}
     text = json.dumps(run, indent=1, ensure_ascii=False, allow_nan=False)
     (report / RUN_FILE).write_text(text + "\n", encoding="utf-8")
 

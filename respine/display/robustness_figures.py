@@ -176,7 +176,7 @@ def rules_figure(results: Results, study: Study) -> Figure:
             _draw_sweep(ax, [(x, x + shift * min(step, 5.0), r) for x, r in line if r.estimable], rescue, planned)
         ax.axhline(0, color=GREY, linewidth=0.8, zorder=0)
         ax.set_xlabel(SWEEP_NAMES[sweep])
-        ax.set_xticks(range(10, 51 if max(places) > 40 else 31, 10))
+        ax.locator_params(axis="x", nbins=5, integer=True)
     axes[0].set_ylabel("Difference, percentage points")
     _favours(axes[0], axes[-1], arms)
     n = main_result(results)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from matplotlib.lines import Line2D
@@ -238,7 +238,8 @@ def term_figure(results: Results, arms: Arms) -> Figure:
         _risk_difference(right, y, results[f"{name}.difference"])
     if frequent:
         _finish(left, right, [_term(results, name, "figure") for name in frequent], arms)
-        drawing.legend(handles=_markers(arms), loc="outside upper left", ncols=2)
+        handles = [Line2D([], [], **_marker(role), label=arms[role]) for role in ROLES]
+        drawing.legend(handles=handles, loc="outside upper left", ncols=2)
     else:
         for ax in (left, right):
             ax.set_axis_off()
@@ -267,7 +268,7 @@ def _percentages(ax: Axes, y: int, name: str, results: Results) -> None:
     shares = [results[f"{name}.participants.{role}"].value * 100 for role in ROLES]
     ax.plot(shares, [y, y], color=GREY, linewidth=0.6, zorder=1)
     for role, share in zip(ROLES, shares, strict=True):
-        ax.plot([share], [y], marker=MARKER[role], color=COLOUR[role], markersize=4.5, clip_on=False, zorder=2)
+        ax.plot([share], [y], **_marker(role), clip_on=False, zorder=2)
 
 
 def _risk_difference(ax: Axes, y: int, difference: Result) -> None:
@@ -306,11 +307,10 @@ def _finish(left: Axes, right: Axes, labels: list[str], arms: Arms) -> None:
         )  # fmt: skip
 
 
-def _markers(arms: Arms) -> list[Line2D]:
-    return [
-        Line2D([], [], color=COLOUR[role], marker=MARKER[role], markersize=4.5, linestyle="none", label=arms[role])
-        for role in ROLES
-    ]
+def _marker(role: str) -> dict[str, Any]:
+    """The arm's marker; the control's is open and larger, so that equal percentages show both."""
+    style = {"color": COLOUR[role], "marker": MARKER[role], "linestyle": "none"}
+    return style | ({"markersize": 4.0} if role == "treatment" else {"markersize": 6.5, "markerfacecolor": "none"})
 
 
 def _term_frame(results: Results, names: list[str]) -> pd.DataFrame:

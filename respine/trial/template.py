@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from respine.trial.contract import DEFAULT_CONTROL, DEFAULT_TREATMENT, PARAMETERS, TABLES, Table, data_dictionary
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Format = Literal["csv", "xlsx"]
 FORMATS: tuple[Format, ...] = ("csv", "xlsx")
@@ -80,7 +83,7 @@ def _write_workbook(path: Path, tables: Tables) -> None:
             sheet.append(list(row))
         for cell, column in zip(sheet[1], columns, strict=True):
             cell.font = Font(bold=True)
-            # Identifiers and dates are text: a spreadsheet would drop leading zeros and guess the order of day and month.
+            # Identifiers and dates are text: a spreadsheet would drop leading zeros and guess which is day, which month.
             text = not TABLES[name][column].numeric
             sheet.column_dimensions[cell.column_letter].number_format = "@" if text else "General"
             sheet.column_dimensions[cell.column_letter].width = max(10, len(column) + 2)
@@ -105,10 +108,8 @@ def _write_example(folder: Path, format: Format) -> None:
     in_files = tables if format == "csv" else {}
     synthetic.write_dataset(in_files, synthetic.dataset_info(spec), folder)
     if format == "xlsx":
-        _write_workbook(
-            folder / WORKBOOK,
-            {
-                name: (list(table.columns), table.astype(object).where(table.notna(), None).values.tolist())
-                for name, table in tables.items()
-            },
-        )
+        _write_workbook(folder / WORKBOOK, {name: _cells(table) for name, table in tables.items()})
+
+
+def _cells(table: pd.DataFrame) -> tuple[list[str], list[list[Any]]]:
+    return list(table.columns), table.astype(object).mask(table.isna(), None).to_numpy().tolist()

@@ -340,7 +340,7 @@ def said(results: Results, study: Study, name: str) -> str:
             (0, 0),
             "No serious adverse event occurred; the one-sided 95% upper limit of the risk of a related one is 26% with "
             "BM-MSC and 26% with Sham.",
-            "with Sham. No serious adverse event occurred; the one-sided",
+            "20.0). No serious adverse event occurred; the one-sided",
         ),
     ],
 )

@@ -28,8 +28,8 @@ def results(study: Study) -> Results:
 
 
 def show_all(results: Results, study: Study) -> None:
-    display.times_table(results, study.arms, study.parameters.level)
-    display.reached_table(results, study.arms)
+    display.times_table(results, study.arms, study.parameters.level).bundle()
+    display.reached_table(results, study.arms).bundle()
     display.times_figure(results, times.curves(study), study.arms)
 
 
@@ -77,7 +77,7 @@ def test_a_skipped_visit_widens_the_interval(tmp_path: Path) -> None:
     assert results["secondary.time.response.width.min"].value == 12
     assert not results["secondary.time.response.npmle.m6.treatment"].estimable
     assert "inside an interval" in results["secondary.time.response.npmle.m6.treatment"].note
-    show_all(results, study)
+    assert display.reached_table(results, study.arms).notes
 
 
 def test_every_result_names_set_and_method(results: Results) -> None:

@@ -47,7 +47,7 @@ def report(tmp_path: Path) -> Path:
 def test_every_output_is_hashed_but_the_record_itself(report: Path) -> None:
     run = read_run(report)
     assert run is not None
-    assert set(run["outputs"]) == {"html/index.html", "html/.nojekyll", "results.csv"}
+    assert set(run["outputs"]) == {"html/index.html", "html/.nojekyll", "results.csv", "ro-crate-metadata.json"}
     assert run["outputs"]["results.csv"] == hashlib.sha256(b"id\n").hexdigest()
     assert run["chapters"] == [{"chapter": "chapters/a", "key": "k", "seconds": 1.235, "cached": False}]
     assert run["package"]["version"]
@@ -55,7 +55,7 @@ def test_every_output_is_hashed_but_the_record_itself(report: Path) -> None:
 
 def test_intact(report: Path) -> None:
     found = verify(report)
-    assert (found.intact, found.files) == (True, 3)
+    assert (found.intact, found.files) == (True, 4)
 
 
 def test_every_difference_is_named(report: Path) -> None:

@@ -1,5 +1,5 @@
 # The report's numbers on the shipped data set, programmed a second time from the tables, the data contract and the
-# analysis plan. Run in this folder: Rscript recompute.R (writes answers.json; about ten minutes, most of it gls).
+# analysis plan. Run in this folder: Rscript recompute.R (writes answers.json; one to four minutes).
 # Ids are those of respine/analyses; README.md says what is covered, what is not, and what each tolerance class means.
 suppressMessages({library(survival); library(nlme); library(emmeans); library(numDeriv); library(jsonlite)})
 options(contrasts = c("contr.treatment", "contr.poly"), stringsAsFactors = FALSE)
@@ -49,6 +49,7 @@ cm <- merge(tables$adcm, adsl[c("USUBJID", "OPIOIDBL")])
 rescues <- cm[cm$ASTDY > 1 & (cm$CMCAT %in% c("SPINAL INJECTION", "SURGERY") | (cm$CMCAT == "OPIOID" & !cm$OPIOIDBL %in% "Y")), ]
 first_rescue <- tapply(rescues$ASTDY, rescues$USUBJID, min)
 adsl$RESCUEDY <- as.numeric(first_rescue[adsl$USUBJID])
+seen <- function(month, ids) !is.na(at(tables$adqs, "VASPAIN", month, ids = ids)) | !is.na(at(tables$adqs, "ODI", month, ids = ids))
 itt <- adsl[adsl$ITT, ]
 mitt <- adsl[adsl$MITT, ]
 saf <- adsl[adsl$SAF, ]; saf$ARM <- saf$ARMA
@@ -172,9 +173,9 @@ local({
     count("other_arm", sum(!is.na(arm$ARMA) & arm$ARMA != r))
     count("discontinued", sum(!is.na(arm$DCSREAS))); count("completed", sum(is.na(arm$DCSREAS)))
     for (why in unique(na.omit(arm$DCSREAS))) count(paste0("discontinued.", slug(why)), sum(arm$DCSREAS %in% why))
-    count("set.itt", nrow(arm)); count("set.mitt", sum(mitt$ARM == r)); count("set.pp", sum(adsl$PP & adsl$ARM %in% r)); count("set.saf", sum(saf$ARM == r))
-    for (m in c(0, VISITS))
-      count(paste0("seen.m", m), sum(!is.na(at(tables$adqs, "VASPAIN", m, ids = arm$USUBJID)) | !is.na(at(tables$adqs, "ODI", m, ids = arm$USUBJID))))
+    count("set.itt", nrow(arm)); count("set.mitt", sum(mitt$ARM == r))
+    count("set.pp", sum(adsl$PP & adsl$ARM %in% r)); count("set.saf", sum(saf$ARM == r))
+    for (m in c(0, VISITS)) count(paste0("seen.m", m), sum(seen(m, arm$USUBJID)))
   }
 })
 
@@ -205,7 +206,7 @@ local({
       } else { put(place("mean.", r), mean(v), n = n); put(place("sd.", r), sd(v), n = n) }
     }
     v1 <- na.omit(x[groups$treatment]); v0 <- na.omit(x[groups$control])
-    put(place("smd"), if (name %in% categorical) yang_dalton(v1, v0) else smd(v1, v0), n = length(v1) + length(v0), n_treatment = length(v1), n_control = length(v0))
+    put2(place("smd"), c(NA, length(v1), NA, length(v0)), if (name %in% categorical) yang_dalton(v1, v0) else smd(v1, v0))
   }
 })
 
@@ -242,7 +243,8 @@ local({
   put_arms("response.rate", t)
   g <- g_computation(primary)
   put_wald("response.rd.complete", t, g$d, g$se); put_wald("response.rd.complete_fixed", t, g$d, g$se_fixed)
-  l <- log(g$r1 / g$r0); put2("response.rr.complete", t, exp(l), lower = exp(l - Z * g$se_log_ratio), upper = exp(l + Z * g$se_log_ratio), p = normal_p(l / g$se_log_ratio))
+  l <- log(g$r1 / g$r0); se <- g$se_log_ratio
+  put2("response.rr.complete", t, exp(l), lower = exp(l - Z * se), upper = exp(l + Z * se), p = normal_p(l / se))
   put_score("response.rd.mn", t)
   put_difference("response.rd.newcombe", t)
   rr <- log((t[1] / t[2]) / (t[3] / t[4])); katz <- sqrt(1 / t[1] - 1 / t[2] + 1 / t[3] - 1 / t[4])
@@ -276,13 +278,15 @@ local({
     cuts <- function(low, high) sort(unique(c(low, pmin(pmax(seq(0, 1, 0.05), low), high), high)))
     exceed <- function(x) {
       at <- cuts(max(0, -x), min(1, 1 - x))
-      inside <- mapply(function(l, u) integrate(function(u) dbeta(u, B[1], B[2]) * pbeta(u + x, A[1], A[2], lower.tail = FALSE), l, u, rel.tol = 1e-11, abs.tol = 1e-15)$value, head(at, -1), tail(at, -1))
-      sum(inside) + pbeta(max(0, -x), B[1], B[2])
+      density <- function(u) dbeta(u, B[1], B[2]) * pbeta(u + x, A[1], A[2], lower.tail = FALSE)
+      pieces <- mapply(function(l, u) integrate(density, l, u, rel.tol = 1e-11, abs.tol = 1e-15)$value, head(at, -1), tail(at, -1))
+      sum(pieces) + pbeta(max(0, -x), B[1], B[2])
     }
     limit <- function(q) solve_for(function(x) exceed(x) - q, -0.9, 0.9)
     variance <- function(v) prod(v) / (sum(v)^2 * (sum(v) + 1))
     place <- paste0("response.bayes.", name)
-    put2(paste0(place, ".difference"), t, A[1] / sum(A) - B[1] / sum(B), lower = limit(0.975), upper = limit(0.025), se = sqrt(variance(A) + variance(B)))
+    mean <- A[1] / sum(A) - B[1] / sum(B); sd <- sqrt(variance(A) + variance(B))
+    put2(paste0(place, ".difference"), t, mean, lower = limit(0.975), upper = limit(0.025), se = sd)
     put2(paste0(place, ".probability_benefit"), t, exceed(0)); put2(paste0(place, ".probability_margin"), t, exceed(0.10))
   }
 })
@@ -316,19 +320,21 @@ local({
     y <- filled(primary$RESPONSE, how, primary$ARM); g <- g_computation(primary, y)
     put_wald(paste0("robustness.missing.", how), counts_of(y, primary$ARM), g$d, g$se)
   }
-  seen_later <- rowSums(sapply(VISITS[VISITS >= PRIMARY], function(m) !is.na(at(tables$adqs, "VASPAIN", m, ids = itt$USUBJID)) | !is.na(at(tables$adqs, "ODI", m, ids = itt$USUBJID)))) > 0
+  seen_later <- rowSums(sapply(VISITS[VISITS >= PRIMARY], seen, ids = itt$USUBJID)) > 0
   unknown <- is.na(primary$RESPONSE)
   for (r in ROLES) {
     put_count(paste0("robustness.unknown.", r), sum(unknown & itt$ARM == r), n = sum(itt$ARM == r))
     put_count(paste0("robustness.departed.", r), sum(unknown & !seen_later & itt$ARM == r), n = sum(itt$ARM == r))
   }
-  rules <- list(plan = PLAN, odi_other = modifyList(PLAN, list(relative = FALSE)), stricter = modifyList(PLAN, list(vas_mm = 30, vas_percent = 30, odi = 30)),
-                both = PLAN, rescue_other = modifyList(PLAN, list(rescue = FALSE)))
+  changed <- function(...) modifyList(PLAN, list(...))
+  rules <- list(plan = PLAN, odi_other = changed(relative = FALSE), stricter = changed(vas_mm = 30, vas_percent = 30, odi = 30),
+                both = PLAN, rescue_other = changed(rescue = FALSE))
   for (name in names(rules)) {
     outcome <- response_at(PRIMARY, itt, rules[[name]])[[if (name == "both") "BOTH" else "RESPONSE"]]
     for (set in c("itt", "mitt", "pp")) for (how in c("complete", "nri")) {
       inside <- itt[[toupper(set)]]; people <- itt[inside, ]; y <- filled(outcome[inside], how, people$ARM); t <- counts_of(y, people$ARM)
-      place <- paste("robustness.choice", name, set, how, sep = "."); g <- g_computation(people, y); crude <- g_computation(people, y, adjusted = FALSE)
+      place <- paste("robustness.choice", name, set, how, sep = ".")
+      g <- g_computation(people, y); crude <- g_computation(people, y, adjusted = FALSE)
       put_wald(paste0(place, ".wald"), t, crude$d, crude$se); put_score(paste0(place, ".score"), t)
       put_wald(paste0(place, ".random"), t, g$d, g$se); put_wald(paste0(place, ".fixed"), t, g$d, g$se_fixed)
     }
@@ -366,7 +372,8 @@ restricted_fit <- function(d) {  # d has VISIT as a factor
   H <- hessian(deviance, theta); stopifnot(min(eigen(H, symmetric = TRUE, only.values = TRUE)$values) > 0)
   vcov_at <- function(theta) solve(whitened(theta, parts, k)$crossed[1:p, 1:p])
   w <- whitened(theta, parts, k)$crossed
-  list(coefficients = setNames(solve(w[1:p, 1:p], w[1:p, p + 1]), colnames(X)), theta = theta, vcov_at = vcov_at, information = H / 2, deviance = deviance(theta))
+  coefficients <- setNames(solve(w[1:p, 1:p], w[1:p, p + 1]), colnames(X))
+  list(coefficients = coefficients, theta = theta, vcov_at = vcov_at, information = H / 2, deviance = deviance(theta))
 }
 contrasts_of <- function(d) {  # emmeans' own linear functions: equal weights over COUNTRY, BASE at its mean over the rows
   grid <- emmeans(lm(MODEL, d), ~ ARM | VISIT, weights = "equal")
@@ -377,27 +384,30 @@ contrasts_of <- function(d) {  # emmeans' own linear functions: equal weights ov
   }
   do.call(rbind, rows)
 }
-gls_checks <- list()
+gls_away <- list()
 mixed_model <- function(place, code, d, p_of_means) {
   d$VISIT <- factor(d$AVISITN); d$V <- as.integer(d$VISIT); L <- contrasts_of(d)
   own <- restricted_fit(d); v <- function(theta) rowSums((L %*% own$vcov_at(theta)) * L)
   J <- jacobian(v, own$theta); df <- 2 * v(own$theta)^2 / rowSums((J %*% solve(own$information)) * J)
   estimate <- drop(L %*% own$coefficients[colnames(L)]); se <- sqrt(v(own$theta))
+  # nlme stops a little before the maximum: its answer must be near, and not above.
   fit <- gls(MODEL, d, correlation = corSymm(form = ~ V | USUBJID), weights = varIdent(form = ~ 1 | VISIT), method = "REML",
              control = glsControl(maxIter = 200, msMaxIter = 500, tolerance = 1e-9, msTol = 1e-10, apVar = FALSE))
-  e <- drop(L %*% coef(fit)[colnames(L)]); s <- sqrt(rowSums((L %*% vcov(fit)) * L))
-  gls_checks[[code]] <<- list(minus_twice_log_likelihood_gls = -2 * as.numeric(logLik(fit)), minus_twice_log_likelihood = own$deviance,
-                              estimates_differ_by_standard_errors = max(abs(e - estimate) / s), standard_errors_differ_by = max(abs(s / se - 1)))
+  theirs <- drop(L %*% coef(fit)[colnames(L)]); their_se <- sqrt(rowSums((L %*% vcov(fit)) * L))
+  away <- c(deviance = -2 * as.numeric(logLik(fit)) - own$deviance, estimate_in_se = max(abs(theirs - estimate) / se),
+            se_relative = max(abs(their_se / se - 1)))
+  stopifnot(away["deviance"] > -1e-9, away < 5e-5)
+  gls_away[[code]] <<- as.list(away)
   half <- qt(0.975, df) * se; p <- 2 * pt(-abs(estimate / se), df)
   for (k in seq_along(estimate)) {
     key <- strsplit(rownames(L)[k], " ")[[1]]; month <- as.numeric(key[1]); name <- key[2]
     n <- sapply(ROLES, function(r) sum(d$AVISITN == month & d$ARM == r)); difference <- name == "difference"
     known <- if (difference) list(n = sum(n), n_treatment = n[1], n_control = n[2]) else list(n = n[[name]])
     if (difference || p_of_means) known$p <- p[k]
-    do.call(put, c(list(paste(place, visit_name(month), name, sep = "."), estimate[k], lower = estimate[k] - half[k], upper = estimate[k] + half[k],
-                        se = se[k], df = df[k], class = "fitted"), known))
+    do.call(put, c(list(paste(place, visit_name(month), name, sep = "."), estimate[k], lower = estimate[k] - half[k],
+                        upper = estimate[k] + half[k], se = se[k], df = df[k], class = "fitted"), known))
   }
-  setNames(p, rownames(L))[paste(PRIMARY, "difference")]
+  invisible(p[rownames(L) == paste(PRIMARY, "difference")])
 }
 
 # --- co-primary 2: T2 -------------------------------------------------------------------------------------------------
@@ -410,17 +420,18 @@ local({
   }
   one <- d[d$AVISITN == PRIMARY, ]; one$COUNTRY <- factor(one$COUNTRY)
   fit <- lm(CHG ~ ARM + BASE + COUNTRY, one); means <- summary(emmeans(fit, ~ ARM, weights = "equal"), infer = TRUE)
-  n <- sapply(ROLES, function(r) sum(one$ARM == r)); counts <- list(n = sum(n), n_treatment = n[1], n_control = n[2])
+  n <- sapply(ROLES, function(r) sum(one$ARM == r)); counts <- c(NA, n[1], NA, n[2])
   for (r in ROLES) {
     row <- means[means$ARM == r, ]
-    put(paste0("structure.lsmean.", r), row$emmean, lower = row$lower.CL, upper = row$upper.CL, p = row$p.value, se = row$SE, df = row$df, n = n[[r]])
+    put(paste0("structure.lsmean.", r), row$emmean, lower = row$lower.CL, upper = row$upper.CL, p = row$p.value, se = row$SE,
+        df = row$df, n = n[[r]])
   }
   X <- model.matrix(fit); bread <- solve(crossprod(X)); h <- rowSums((X %*% bread) * X)
   hc3 <- bread %*% crossprod(X * residuals(fit) / (1 - h)) %*% bread; df <- fit$df.residual
-  b <- coef(fit)[["ARMtreatment"]]; errors <- c(main = sqrt(vcov(fit)["ARMtreatment", "ARMtreatment"]), robust = sqrt(hc3["ARMtreatment", "ARMtreatment"]))
-  for (name in names(errors)) {
-    se <- errors[[name]]
-    do.call(put, c(list(paste0("structure.", name), b, lower = b - qt(0.975, df) * se, upper = b + qt(0.975, df) * se, p = 2 * pt(-abs(b / se), df), se = se, df = df), counts))
+  b <- coef(fit)[["ARMtreatment"]]; covariances <- list(main = vcov(fit), robust = hc3)
+  for (name in names(covariances)) {
+    se <- sqrt(covariances[[name]]["ARMtreatment", "ARMtreatment"]); half <- qt(0.975, df) * se
+    put2(paste0("structure.", name), counts, b, lower = b - half, upper = b + half, p = 2 * pt(-abs(b / se), df), se = se, df = df)
   }
   put_g("structure.g", one$CHG, one$ARM)
   mixed_model("structure.mmrm", "T2", d, TRUE)
@@ -438,7 +449,7 @@ local({
   }
   adjusted <- p.adjust(raw, "holm")
   for (code in SCORES)
-    put(paste0("secondary.", tolower(code), ".primary.holm"), adjusted[code], p = adjusted[code], n = sum(n[[code]]), n_treatment = n[[code]][1], n_control = n[[code]][2], class = "fitted")
+    put2(paste0("secondary.", tolower(code), ".primary.holm"), c(NA, n[[code]][1], NA, n[[code]][2]), adjusted[code], p = adjusted[code], class = "fitted")
   important <- c(VASPAIN = -20, ODI = -10, SF36PCS = 5, SF36MCS = 5)
   for (code in names(important)) for (m in VISITS) {
     d <- changes(tables$adqs, code, mitt); d <- d[d$AVISITN == m, ]; least <- important[[code]]
@@ -494,13 +505,14 @@ turnbull <- function(left, right) {  # maximum-likelihood masses of the interval
 put_times <- function(outcome, d) {
   place <- function(...) paste0("secondary.time.", outcome, ".", ...)
   d$treated <- as.numeric(d$arm == "treatment"); n <- sapply(ROLES, function(r) sum(d$arm == r))
-  counts <- list(n = sum(n), n_treatment = n[1], n_control = n[2]); compared <- function(id, ...) do.call(put, c(list(place(id), ...), counts))
+  compared <- function(id, ...) put2(place(id), c(NA, n[1], NA, n[2]), ...)
   restricted <- list()
   for (r in ROLES) {
     rows <- d[d$arm == r, ]; fit <- survfit(Surv(time, event) ~ 1, rows, conf.type = "log-log"); tab <- summary(fit)$table
     put_count(place("n.", r), nrow(rows), n = nrow(rows)); put_count(place("events.", r), sum(rows$event), n = nrow(rows))
     median <- tab[c("median", "0.95LCL", "0.95UCL")]
-    if (is.na(median[1])) put(place("median.", r), NA, n = nrow(rows)) else put(place("median.", r), median[1], lower = median[2], upper = median[3], n = nrow(rows))
+    if (is.na(median[1])) put(place("median.", r), NA, n = nrow(rows))
+    else put(place("median.", r), median[1], lower = median[2], upper = median[3], n = nrow(rows))
     for (m in VISITS) {
       s <- summary(fit, times = m, extend = FALSE); id <- place("reached.", visit_name(m), ".", r)
       if (!length(s$surv)) put(id, NA, n = nrow(rows))
@@ -510,21 +522,26 @@ put_times <- function(outcome, d) {
     restricted[[r]] <- sapply(c(12, 24), function(tau) { t <- summary(fit, rmean = tau)$table; c(t[["rmean"]], t[["se(rmean)"]]) })
   }
   test <- survdiff(Surv(time, event) ~ treated, d); compared("logrank", test$chisq, p = pchisq(test$chisq, 1, lower.tail = FALSE), df = 1)
-  cox <- coxph(Surv(time, event) ~ treated, d, ties = "efron", control = coxph.control(eps = 1e-11, iter.max = 100)); b <- coef(cox)[[1]]; se <- sqrt(vcov(cox)[1, 1])
+  cox <- coxph(Surv(time, event) ~ treated, d, ties = "efron", control = coxph.control(eps = 1e-11, iter.max = 100))
+  b <- coef(cox)[[1]]; se <- sqrt(vcov(cox)[1, 1])
   compared("hr", exp(b), lower = exp(b - Z * se), upper = exp(b + Z * se), p = normal_p(b / se), se = se)
   zph <- cox.zph(cox)$table[1, ]; compared("ph", zph[[1]], p = zph[[3]], df = 1)
   for (k in 1:2) {
-    m <- sapply(ROLES, function(r) restricted[[r]][1, k]); s <- sapply(ROLES, function(r) restricted[[r]][2, k]); id <- function(name) paste0("rmst.m", c(12, 24)[k], ".", name)
+    m <- sapply(ROLES, function(r) restricted[[r]][1, k]); s <- sapply(ROLES, function(r) restricted[[r]][2, k])
+    id <- function(name) paste0("rmst.m", c(12, 24)[k], ".", name)
     for (r in ROLES) put(place(id(r)), m[r], lower = m[r] - Z * s[r], upper = m[r] + Z * s[r], se = s[r], n = n[r])
-    d1 <- m[1] - m[2]; se <- sqrt(sum(s^2)); compared(id("difference"), d1, lower = d1 - Z * se, upper = d1 + Z * se, p = normal_p(d1 / se), se = se)
-    l <- log(m[1] / m[2]); se <- sqrt(sum((s / m)^2)); compared(id("ratio"), exp(l), lower = exp(l - Z * se), upper = exp(l + Z * se), p = normal_p(l / se), se = se)
+    b <- m[1] - m[2]; se <- sqrt(sum(s^2))
+    compared(id("difference"), b, lower = b - Z * se, upper = b + Z * se, p = normal_p(b / se), se = se)
+    b <- log(m[1] / m[2]); se <- sqrt(sum((s / m)^2))
+    compared(id("ratio"), exp(b), lower = exp(b - Z * se), upper = exp(b + Z * se), p = normal_p(b / se), se = se)
   }
 }
 local({
-  by_visit <- lapply(VISITS, response_at); known <- sapply(by_visit, `[[`, "KNOWN"); responds <- known & sapply(by_visit, function(v) v$RESPONSE %in% TRUE)
-  first <- apply(responds, 1, function(x) which(x)[1]); months <- c(0, VISITS)
-  last_known_before <- sapply(seq_len(nrow(itt)), function(i) { k <- which(known[i, ]); if (!is.na(first[i])) k <- k[k < first[i]]; c(0, VISITS[k])[length(k) + 1] })
-  d <- data.frame(arm = itt$ARM, event = as.numeric(!is.na(first)), lower = last_known_before, time = ifelse(is.na(first), last_known_before, VISITS[first]))
+  by_visit <- lapply(VISITS, response_at)
+  known <- sapply(by_visit, `[[`, "KNOWN"); responds <- known & sapply(by_visit, function(v) v$RESPONSE %in% TRUE)
+  first <- apply(responds, 1, function(x) c(VISITS[x], Inf)[1]); event <- is.finite(first)
+  last_before <- sapply(seq_len(nrow(itt)), function(i) max(0, VISITS[known[i, ] & VISITS < first[i]]))
+  d <- data.frame(arm = itt$ARM, event = as.numeric(event), lower = last_before, time = ifelse(event, first, last_before))
   put_times("response", d)
   for (r in ROLES) {
     rows <- d[d$arm == r, ]; curve <- turnbull(rows$lower, ifelse(rows$event == 1, rows$time, Inf))
@@ -542,7 +559,8 @@ local({
 # --- immune response --------------------------------------------------------------------------------------------------
 local({
   months <- c(0, 1, 3, 6)
-  positive <- lapply(c(dsa1 = "DSA1", dsa2 = "DSA2"), function(code) sapply(months, function(m) at(tables$adis, code, m, "AVALC", saf$USUBJID) == "POSITIVE"))
+  read <- function(code) sapply(months, function(m) at(tables$adis, code, m, "AVALC", saf$USUBJID) == "POSITIVE")
+  positive <- list(dsa1 = read("DSA1"), dsa2 = read("DSA2"))
   positive$either <- positive$dsa1 | positive$dsa2
   status <- lapply(positive, function(p) {
     later <- rowSums(p[, -1], na.rm = TRUE) > 0; tested <- rowSums(!is.na(p[, -1])) > 0
@@ -558,12 +576,16 @@ local({
   quantiles <- c(p10 = 0.1, q1 = 0.25, median = 0.5, q3 = 0.75, p90 = 0.9)
   for (code in c("DSA1", "DSA2")) for (m in months) for (r in ROLES) {
     x <- at(tables$adis, code, m, ids = saf$USUBJID[saf$ARM == r]); x <- x[!is.na(x)]
-    for (q in names(quantiles)) put(paste("immune.mfi", tolower(code), paste0("m", m), q, r, sep = "."), quantile(x, quantiles[[q]], type = 7), n = length(x))
+    for (q in names(quantiles))
+      put(paste("immune.mfi", tolower(code), paste0("m", m), q, r, sep = "."), quantile(x, quantiles[[q]], type = 7), n = length(x))
   }
   outcome <- primary$RESPONSE[match(saf$USUBJID, primary$USUBJID)]
   for (s in c("baseline", "new", "never")) {
     inside <- status$either == s & !is.na(outcome)
-    for (r in c(ROLES, "overall")) { who <- inside & (r == "overall" | saf$ARM == r); put_rate(paste("immune.response", s, r, sep = "."), sum(outcome[who]), sum(who), clopper_pearson) }
+    for (r in c(ROLES, "overall")) {
+      who <- inside & (r == "overall" | saf$ARM == r)
+      put_rate(paste("immune.response", s, r, sep = "."), sum(outcome[who]), sum(who), clopper_pearson)
+    }
   }
 })
 
@@ -574,13 +596,15 @@ local({
   ae <- all[in_saf & emergent, ]; ae$ARM <- saf$ARM[match(ae$USUBJID, saf$USUBJID)]
   ae$REL <- ae$AEREL %in% c("POSSIBLE", "PROBABLE", "RELATED"); ae$SER <- ae$AESER == "Y"
   for (r in ROLES) { counted(paste0("safety.n.", r), n[r]); put(paste0("safety.exposure.", r), years[r], n = n[r]) }
-  put_count("safety.unknown_day", sum(is.na(ae$ASTDY))); put_count("safety.before", sum(in_saf & !emergent)); put_count("safety.untreated", sum(!in_saf))
+  put_count("safety.unknown_day", sum(is.na(ae$ASTDY))); put_count("safety.before", sum(in_saf & !emergent))
+  put_count("safety.untreated", sum(!in_saf))
   people <- function(rows) sapply(ROLES, function(r) length(unique(rows$USUBJID[rows$ARM == r])))
+  of_arms <- function(x) c(x[1], n[1], x[2], n[2])
   frequencies <- function(name, rows) {
-    x <- people(rows)
+    x <- people(rows); put_arms(paste0("safety.", name, ".participants"), of_arms(x), clopper_pearson)
     for (r in ROLES) {
       e <- sum(rows$ARM == r); garwood <- c(if (e == 0) 0 else qchisq(0.025, 2 * e) / 2, qchisq(0.975, 2 * (e + 1)) / 2) / years[r] * 100
-      put_rate(paste0("safety.", name, ".participants.", r), x[r], n[r], clopper_pearson); put_count(paste0("safety.", name, ".events.", r), e)
+      put_count(paste0("safety.", name, ".events.", r), e)
       put(paste0("safety.", name, ".rate.", r), e / years[r] * 100, lower = garwood[1], upper = garwood[2], n = n[r])
     }
     x
@@ -588,35 +612,46 @@ local({
   none <- function(name, x) for (r in ROLES) if (x[r] == 0) {
     put(paste0("safety.", name, ".bound.", r), 1 - 0.05^(1 / n[r]), n = n[r]); put(paste0("safety.", name, ".three.", r), 3 / n[r], n = n[r])
   }
-  kinds <- list(any = TRUE, serious = ae$SER, related = ae$REL, definite = ae$AEREL == "RELATED", serious_related = ae$SER & ae$REL, severe = ae$AESEV == "SEVERE")
+  kinds <- list(any = rep(TRUE, nrow(ae)), serious = ae$SER, related = ae$REL, definite = ae$AEREL == "RELATED",
+                serious_related = ae$SER & ae$REL, severe = ae$AESEV == "SEVERE")
   for (kind in names(kinds)) {
-    x <- frequencies(kind, ae[rep_len(kinds[[kind]], nrow(ae)), ]); none(kind, x)
-    put_difference(paste0("safety.", kind, ".difference"), c(x[1], n[1], x[2], n[2]))
+    x <- frequencies(kind, ae[kinds[[kind]], ]); none(kind, x)
+    put_difference(paste0("safety.", kind, ".difference"), of_arms(x))
   }
-  for (kind in c("leaving", "death")) {
-    x <- sapply(ROLES, function(r) sum(saf$DCSREAS %in% c(leaving = "ADVERSE EVENT", death = "DEATH")[kind] & saf$ARM == r)); none(kind, x)
-    put_arms(paste0("safety.", kind, ".participants"), c(x[1], n[1], x[2], n[2]), clopper_pearson); put_difference(paste0("safety.", kind, ".difference"), c(x[1], n[1], x[2], n[2]))
+  reasons <- c(leaving = "ADVERSE EVENT", death = "DEATH")
+  for (kind in names(reasons)) {
+    x <- sapply(ROLES, function(r) sum(saf$DCSREAS %in% reasons[kind] & saf$ARM == r)); none(kind, x)
+    put_arms(paste0("safety.", kind, ".participants"), of_arms(x), clopper_pearson)
+    put_difference(paste0("safety.", kind, ".difference"), of_arms(x))
   }
   grades <- c("MILD", "MODERATE", "SEVERE")
   for (kind in c("any", "related")) {
-    rows <- ae[rep_len(kinds[[kind]], nrow(ae)), ]; worst <- tapply(match(rows$AESEV, grades), rows$USUBJID, max); arm <- saf$ARM[match(names(worst), saf$USUBJID)]
-    for (g in 1:3) put_arms(paste0("safety.severity.", kind, ".", tolower(grades[g])), c(sum(worst == g & arm == "treatment"), n[1], sum(worst == g & arm == "control"), n[2]), clopper_pearson)
+    rows <- ae[kinds[[kind]], ]; worst <- tapply(match(rows$AESEV, grades), rows$USUBJID, max); arm <- saf$ARM[match(names(worst), saf$USUBJID)]
+    for (g in 1:3) {
+      x <- sapply(ROLES, function(r) sum(worst == g & arm == r))
+      put_arms(paste0("safety.severity.", kind, ".", tolower(grades[g])), of_arms(x), clopper_pearson)
+    }
   }
   for (class in unique(ae$AEBODSYS)) frequencies(paste0("soc.", slug(class)), ae[ae$AEBODSYS == class, ])
-  terms <- sort(unique(ae$AEDECOD)); stopifnot(nrow(unique(ae[c("AEBODSYS", "AEDECOD")])) == length(terms), !anyDuplicated(slug(terms)))
-  tests <- lapply(setNames(terms, terms), function(term) { x <- frequencies(paste0("pt.", slug(term)), ae[ae$AEDECOD == term, ]); list(t = c(x[1], n[1], x[2], n[2]), p = fisher.test(matrix(c(x, n - x), 2))$p.value) })
-  q <- p.adjust(sapply(tests, `[[`, "p"), "BH")
+  terms <- sort(unique(ae$AEDECOD))
+  stopifnot(nrow(unique(ae[c("AEBODSYS", "AEDECOD")])) == length(terms), !anyDuplicated(slug(terms)))
+  counts <- lapply(setNames(terms, terms), function(term) frequencies(paste0("pt.", slug(term)), ae[ae$AEDECOD == term, ]))
+  p <- sapply(counts, function(x) fisher.test(matrix(c(x, n - x), 2))$p.value); q <- p.adjust(p, "BH")
   for (term in terms) {
-    put_difference(paste0("safety.pt.", slug(term), ".difference"), tests[[term]]$t, p = tests[[term]]$p)
+    put_difference(paste0("safety.pt.", slug(term), ".difference"), of_arms(counts[[term]]), p = p[term])
     put(paste0("safety.pt.", slug(term), ".q"), q[term], p = q[term], n_treatment = n[1], n_control = n[2])
   }
   for (term in unique(ae$AEDECOD[ae$SER])) frequencies(paste0("serious_pt.", slug(term)), ae[ae$AEDECOD == term & ae$SER, ])
 })
 
-# --- write ------------------------------------------------------------------------------------------------------------
-version <- function(package) as.character(packageVersion(package))
-write_json(list(
-  program = R.version.string, packages = sapply(c("survival", "nlme", "emmeans", "numDeriv"), version, simplify = FALSE), source = "recompute.R",
+# --- write: one line an answer ----------------------------------------------------------------------------------------
+json <- function(x) toJSON(x, digits = NA, auto_unbox = TRUE, na = "null", null = "null")
+head <- list(
+  program = R.version.string,
+  packages = sapply(c("survival", "nlme", "emmeans", "numDeriv"), function(p) as.character(packageVersion(p)), simplify = FALSE),
+  source = "recompute.R",
   data = setNames(lapply(files, function(f) digest::digest(file = f, algo = "sha256")), basename(files)),
-  tolerance = list(count = "exact", closed = "1e-6 relative", fitted = "1e-4 of the estimate, 5e-4 of the standard error, 1e-2 of the degrees of freedom"),
-  gls = gls_checks, answers = answers), "answers.json", digits = NA, auto_unbox = TRUE, na = "null", null = "null", pretty = FALSE)
+  gls_away = gls_away)
+lines <- c(paste0("  ", sapply(names(head), json), ": ", sapply(head, json), ","), '  "answers": {',
+           paste0("    ", sapply(names(answers), json), ": ", sapply(answers, json), c(rep(",", length(answers) - 1), "")), "  }")
+writeLines(c("{", lines, "}"), "answers.json")
