@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from respine.analyses.missing_data import side_by_side, slug, tipping_point
-from respine.analyses.specification import Analysis, Filling, Prepared, Rule
+from respine.analyses.specification import Analysis, Filling, Floats, Prepared, Rule
 from respine.analyses.study import Study
 from respine.parameters import Parameters
 from respine.results import Estimate, Result, Results, not_estimable
@@ -115,9 +115,11 @@ def specification_curve(prepared: Prepared) -> Results:
     analyses = [a for a in ANALYSES if covariates or a in ("wald", "score")]
     chosen = {name: rule_of(name, prepared.study.parameters) for name in RULES}
     found: dict[tuple[str, str, str], dict[Analysis, Estimate]] = {}
-    for missing, analysis_set in product(MISSING, SETS):
-        estimates = _by_rule(prepared, chosen, missing, analysis_set, analyses)
-        found |= {(rule, analysis_set, missing): e for rule, e in zip(chosen, estimates, strict=True)}
+    for missing in MISSING:
+        responses = np.stack([_response(prepared, rule, missing) for rule in chosen.values()])
+        for analysis_set in SETS:
+            estimates = _estimates(prepared, responses, missing, analysis_set, analyses)
+            found |= {(rule, analysis_set, missing): e for rule, e in zip(chosen, estimates, strict=True)}
     results = Results()
     for rule, analysis_set, missing in product(RULES, SETS, MISSING):
         for analysis, estimate in found[rule, analysis_set, missing].items():
@@ -140,15 +142,17 @@ def rule_of(name: str, parameters: Parameters) -> Rule:
     return Rule(parameters.model_copy(update=update), both=name == "both")
 
 
-def _by_rule(
-    prepared: Prepared, rules: dict[str, Rule], missing: str, analysis_set: AnalysisSet, analyses: list[Analysis]
+def _response(prepared: Prepared, rule: Rule, missing: str) -> Floats:
+    values = prepared.imputed[IMPUTED[missing]] if missing in IMPUTED else prepared.observed
+    return rule.response(values, prepared.rescued)
+
+
+def _estimates(
+    prepared: Prepared, responses: Floats, missing: str, analysis_set: AnalysisSet, analyses: list[Analysis]
 ) -> list[dict[Analysis, Estimate]]:
     if missing in IMPUTED:
-        method = IMPUTED[missing]
-        completed = [rule.response(prepared.imputed[method], prepared.rescued) for rule in rules.values()]
-        return prepared.many_data_sets(np.stack(completed), method, analyses, analysis_set)
-    observed = [rule.response(prepared.observed, prepared.rescued) for rule in rules.values()]
-    return [prepared.one_data_set(response, FILLED[missing], analyses, analysis_set) for response in observed]
+        return prepared.many_data_sets(responses, IMPUTED[missing], analyses, analysis_set)
+    return [prepared.one_data_set(response, FILLED[missing], analyses, analysis_set) for response in responses]
 
 
 def _summary(rows: list[Result], study: Study) -> Iterable[Result]:

@@ -20,6 +20,7 @@ from respine.analyses.study import Study
 from respine.parameters import Parameters
 from respine.results import NAN, Estimate, not_estimable
 from respine.stats.gcomputation import (
+    AdjustedRiskDifference,
     StandardisedRisks,
     adjusted_risk_difference,
     design_matrix,
@@ -172,22 +173,22 @@ class Prepared:
         rows = self.members(analysis_set)
         known, treated = self.filled(response, filling)[rows], self.treated[rows]
         found: dict[Analysis, Estimate] = {}
-        for analysis in analyses:
-            if analysis == "score":
-                estimate = risk_difference(*_counts(known, treated), level=self.study.parameters.level)
-            else:
-                estimate = self._logistic(known, treated, rows, analysis)
-            found[analysis] = estimate.replace(method=f"{FILLINGS[filling]}, {estimate.method}")
-        return found
+        if "score" in analyses:
+            found["score"] = risk_difference(*_counts(known, treated), level=self.study.parameters.level)
+        if "wald" in analyses:
+            plain = self._logistic(known, rows, [])
+            found["wald"] = plain.difference
+            if plain.fit == "maximum likelihood":
+                found["wald"] = plain.difference.replace(method=f"{_ANALYSES['wald']}, normal interval")
+        if "random" in analyses or "fixed" in analyses:
+            adjusted = self._logistic(known, rows, list(self.study.parameters.covariates))
+            found |= {"random": adjusted.difference, "fixed": adjusted.difference_fixed}
+        return {a: found[a].replace(method=f"{FILLINGS[filling]}, {found[a].method}") for a in analyses}
 
-    def _logistic(self, known: Floats, treated: Bools, rows: Bools, analysis: Analysis) -> Estimate:
-        adjusted = adjusted_risk_difference(
-            known, treated, self.people.loc[rows, self._covariates(analysis)], level=self.study.parameters.level
+    def _logistic(self, known: Floats, rows: Bools, covariates: list[str]) -> AdjustedRiskDifference:
+        return adjusted_risk_difference(
+            known, self.treated[rows], self.people.loc[rows, covariates], level=self.study.parameters.level
         )
-        estimate = adjusted.difference_fixed if analysis == "fixed" else adjusted.difference
-        if analysis == "wald" and adjusted.fit == "maximum likelihood":
-            estimate = estimate.replace(method=f"{_ANALYSES['wald']}, normal interval")
-        return estimate
 
     def many_data_sets(
         self,
