@@ -54,7 +54,7 @@ def _coverage(chunks: list[Found]) -> Iterator[Row]:
         share = float(all_trials.covers(0.0, _PARAMETERS.level)[known].mean())
         error = (share * (1 - share) / known.sum()) ** 0.5
         value = f"{share:.1%} (MC error {error:.1%})"
-        yield Row(f"95% CI coverage, null: {name}", value, f"{known.sum():,} trials", goal="94-96%")
+        yield Row(f"Coverage under the null: {name}", value, f"{known.sum():,} trials", goal="94% to 96%")
 
 
 def complete_cases(seed: int) -> Found:
@@ -65,8 +65,8 @@ def complete_cases(seed: int) -> Found:
     df = (~np.isnan(trials.response)).sum(axis=1) - 4.0 - int(trials.country.max())
     return {
         "response, complete cases": adjusted,
-        "response, complete cases, small-sample factor": corrected,
-        "response, complete cases, small-sample factor and t": Differences(corrected.value, corrected.se, df),
+        "response, complete cases, factor n/(n - p)": corrected,
+        "response, complete cases, factor n/(n - p) and t": Differences(corrected.value, corrected.se, df),
         "T2, analysis of covariance": t2_differences(trials, _PARAMETERS.primary_month),
         "VAS, MMRM": vas_differences(trials),
     }
@@ -96,7 +96,7 @@ def vas_differences(trials: Trials) -> Differences:
 
 
 def imputed(seed: int) -> Found:
-    """The main analysis of response, with and without the small-sample factor, in a chunk of simulated trials."""
+    """The main analysis of response, with and without the factor n / (n - parameters), in a chunk of trials."""
     trials = simulate_trials(_DROPOUT_ONLY, _PARAMETERS, trials=_CHUNK, seed=seed)
     found = {False: np.full((3, _CHUNK), np.nan), True: np.full((3, _CHUNK), np.nan)}
     for k in range(_CHUNK):
@@ -106,8 +106,8 @@ def imputed(seed: int) -> Found:
             risks = standardised_risks(response, design, small_sample=small_sample)
             pooled = pool(risks.difference, difference_variance(risks.covariance), df)
             into[:, k] = pooled.estimate, pooled.se, pooled.df
-    text = f"response, multiple imputation (m = {IMPUTATIONS}, drop-out only)"
-    return {text: Differences(*found[False]), f"{text}, small-sample factor": Differences(*found[True])}
+    text = "response, imputed, drop-out only"
+    return {text: Differences(*found[False]), f"{text}, factor n/(n - p)": Differences(*found[True])}
 
 
 def _imputed_response(trials: Trials, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

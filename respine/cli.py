@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from respine.book.diff import Change
 
 REFUSED, FAILED = 2, 1
+HEADLINE = (
+    "response.rate.treatment", "response.rate.control", "response.rd.main", "structure.main",
+    "secondary.vaspain.primary.difference", "secondary.odi.primary.difference",
+    "response.verdict", "structure.verdict", "discussion.conclusion",
+)  # fmt: skip
+"""What scenarios are compared by: the co-primary differences, pain and function, and the verdicts."""
 
 app = typer.Typer(
     name="respine",
@@ -125,6 +132,35 @@ def build(
         print(f"  {report / 'html' / 'index.html'}\n  {report / 'respine.pdf'}")
 
 
+@app.command(epilog="Example: respine serve --data data/my-trial --port 8080")
+def serve(
+    data: DataOption = None,
+    parameter: Chosen = None,
+    params: ParameterFile = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where the report goes [default: report].")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 8000,
+    jobs: Jobs = None,
+    engine: EngineName = "forked",
+    timeout: Timeout = 600,
+) -> None:
+    """Build the report, show it on this machine, and build and reload it when chapters, data or package change."""
+    request = _request(parameter, params, data, out, jobs, engine, timeout, False)
+    options = [("--out", request.out), ("--jobs", request.jobs), ("--engine", engine), ("--timeout", timeout)]
+    options += [(name, value) for name, value in (("--data", data), ("--params", params)) if value is not None]
+    options += [("-p", text) for text in parameter or ()]
+    command = [sys.executable, "-m", "respine.cli", "build", *(str(word) for option in options for word in option)]
+    from respine.book.serve import serve as serve_report
+
+    def say(text: str) -> None:
+        print(text, flush=True)
+
+    with contextlib.suppress(KeyboardInterrupt):
+        serve_report(request.repository, request.out, request.data, command, port=port, say=say)
+    say("stopped")
+
+
 @app.command(epilog="Example: respine refresh response safety")
 def refresh(
     chapters: Annotated[list[str] | None, typer.Argument(help="Chapters by name; all by default.")] = None,
@@ -179,6 +215,29 @@ def parameters(as_json: Json = False) -> None:
         unit = f" {row['unit']}" if row["unit"] else ""
         allowed = f"; allowed: {row['allowed']}" if row["allowed"] else ""
         print(f"{row['name']} = {row['default']}{unit}\n    {row['help']}{allowed}")
+
+
+@app.command(epilog="Example: respine scenarios scenarios.yml --out scenarios")
+def scenarios(
+    file: Annotated[Path, typer.Argument(help="YAML file: by name, parameters and their values, data among them.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the results go.")] = Path("scenarios"),
+    reports: Annotated[bool, typer.Option("--reports", help="Also build the whole report of each.")] = False,
+    jobs: Jobs = None,
+    engine: EngineName = "forked",
+    timeout: Timeout = 600,
+    quiet: Quiet = False,
+) -> None:
+    """Run named parameter sets or data sets and write their headline results side by side, as CSV and HTML."""
+    request = _request(None, None, None, out, jobs, engine, timeout, False)
+    from respine.book.scenarios import TOGETHER, read_scenarios, run_scenarios
+
+    asked = read_scenarios(request.repository, file)
+    from respine.book.progress import Display
+
+    with Display(quiet) as display:
+        run_scenarios(request, asked, HEADLINE, reports=reports, progress=display, say=display.say)
+    if not quiet:
+        print(f"{len(asked)} scenarios: {out / TOGETHER}.html, {out / TOGETHER}.csv")
 
 
 @app.command(epilog="Example: respine diff report-march report --html changes.html")
@@ -374,6 +433,8 @@ def _terminated(number: int, frame: Any) -> NoReturn:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit: 0 done, 1 failed, 2 refused, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # Looking for plugins of pydantic, which would read the metadata of every package installed, is left out.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _terminated)

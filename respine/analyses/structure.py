@@ -68,7 +68,8 @@ def main_analysis(study: Study, changes: pd.DataFrame, robust: Literal["HC3"] | 
     at_month = changes[changes["AVISITN"] == study.parameters.primary_month]
     if at_month.empty:
         known: dict[str, Any] = {"n_treatment": 0, "n_control": 0, "unit": UNIT, "method": "analysis of covariance"}
-        return {name: not_estimable("mean difference", NO_DATA, **known) for name in (*ROLES, "difference")}
+        reason = NO_DATA if changes.empty else f"no change in T2 known at month {study.parameters.primary_month:g}"
+        return {name: not_estimable("mean difference", reason, **known) for name in (*ROLES, "difference")}
     fitted = ancova(
         at_month, "CHG", "ARM", covariates=["BASE"], factors=["COUNTRY"], level=study.parameters.level, robust=robust,
         unit=UNIT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from respine.book.provenance import ChapterRecord
 from respine.book.results_file import RESULTS_FILE
 
 if TYPE_CHECKING:
+    from respine.book.collect import Collected
     from respine.trial import CheckReport
 
 DATA_ALIAS = "dataset"
@@ -437,15 +439,41 @@ def _copy_sources(repository: Repository, plan: Plan, source: Path, entries: Map
         (source / f"{chapter.name}.ipynb").write_text(text, encoding="utf-8")
 
 
-def _render(plan: Plan, source: Path, report: Path) -> int:
-    """Results, HTML and PDF into the report; the number of results."""
+def collect_results(
+    request: Request, progress: Progress = silent, say: Callable[[str], None] = lambda text: None
+) -> Collected:
+    """Execute what is stale and collect the results; no report is made, ``request.out`` is not looked at.
+
+    Raises
+    ------
+    RefusedError, BuildFailedError
+        As :func:`build`.
+    """
+    repository = request.repository
+    with transaction.one_at_a_time(repository.scratch, say):
+        plan = make_plan(repository, request.overrides, request.data)
+        entries, _, _ = run_chapters(request, plan, progress)
+        with tempfile.TemporaryDirectory(dir=repository.scratch) as folder:
+            for name, entry in entries.items():
+                write_whole(Path(folder, f"{name}.ipynb"), entry.text.encode())
+            return _collect(plan, Path(folder))
+
+
+def _collect(plan: Plan, source: Path) -> Collected:
     from respine.book.collect import collect
-    from respine.book.render import RenderError, render
 
     collected = collect({chapter.name: source / f"{chapter.name}.ipynb" for chapter in plan.chapters})
     if collected.problems:
         lines = [f"{p.chapter}, cell {p.cell + 1}: {p.message}" for p in collected.problems]
         raise BuildFailedError("the chapters do not fit together:\n  " + "\n  ".join(lines))
+    return collected
+
+
+def _render(plan: Plan, source: Path, report: Path) -> int:
+    """Results, HTML and PDF into the report; the number of results."""
+    from respine.book.render import RenderError, render
+
+    collected = _collect(plan, source)
     try:
         render(source, report)
     except RenderError as error:

@@ -31,7 +31,14 @@ def choose(
     data
         A data set, relative to the working folder.
     """
-    asked = {**(_from_file(file) if file else {}), **_from_texts(given)}
+    return settled(repository, {**(_from_file(file) if file else {}), **_from_texts(given)}, data)
+
+
+def settled(
+    repository: Repository, asked: Mapping[str, Any], data: Path | None = None
+) -> tuple[dict[str, Any], Path | None]:
+    """The same for values as they are; ``data`` may be among them."""
+    asked = dict(asked)
     if asked:
         asked = _validated(asked)
     if data is not None and "data" in asked:

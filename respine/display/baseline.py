@@ -10,7 +10,7 @@ from respine.display import wording
 from respine.display.numbers import format_number, format_percent, format_result
 from respine.display.outputs import Figure, Row, Table, figure
 from respine.display.style import GREY, INK, canvas
-from respine.display.tables import EMPTY
+from respine.display.tables import EMPTY, footnotes
 from respine.results import Result, Results
 
 IMBALANCE = 0.2
@@ -39,6 +39,7 @@ def table_one(results: Results, arms: Arms) -> Table:
             "SD, standard deviation; Q1, Q3, first and third quartile (type 7); SMD, standardised mean difference, for "
             "categories after Yang and Dalton (never negative). Percentages are of the known values. No tests: any "
             "difference is chance where randomisation was sound.",
+            *footnotes(results[f"baseline.{item.slug}.smd"] for item in _known(results)),
         ),
         results=tuple(results),
     )
@@ -137,6 +138,12 @@ def _known(results: Results) -> list[Characteristic]:
     return [item for item in CHARACTERISTICS if f"baseline.{item.slug}.smd" in results]
 
 
+def _in_sentence(item: Characteristic) -> str:
+    """The label inside a sentence, without its abbreviation; names and abbreviations keep their capital."""
+    label = item.label.partition(" (")[0]
+    return label if label.startswith(("Modic", "SF-36")) else label[0].lower() + label[1:]
+
+
 def sentences(results: Results) -> Results:
     """Key finding: who the participants are, and where the arms differ."""
     said = Results()
@@ -150,10 +157,7 @@ def sentences(results: Results) -> Results:
             parts.append(text)
     described = f"The {{baseline.n.overall}} randomised participants at baseline: {', '.join(parts)}." if parts else ""
     unequal = [
-        (
-            item.label[0].lower() + item.label[1:] if item.label[1:2].islower() else item.label,
-            f"{{baseline.{item.slug}.smd}}",
-        )
+        (_in_sentence(item), f"{{baseline.{item.slug}.smd}}")
         for item in _known(results)
         if results[f"baseline.{item.slug}.smd"].estimable
         and abs(results[f"baseline.{item.slug}.smd"].value) >= IMBALANCE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,7 +13,7 @@ from respine.analyses.study import Arms, Study
 from respine.display import wording
 from respine.display.numbers import format_p, format_result
 from respine.display.outputs import Figure, Row, Table, figure
-from respine.display.style import GREY, INK, canvas
+from respine.display.style import GREY, INK, canvas, short
 from respine.display.tables import EMPTY, footnotes
 from respine.results import Result, Results
 
@@ -37,7 +38,8 @@ def summary_figure(results: Results, study: Study) -> Figure:
             (1.02, 0), xycoords=("axes fraction", "data"), va="center", fontsize=8.5, annotation_clip=False,
         )  # fmt: skip
     arms = study.arms
-    for text, x, align in ((f"← favours {arms.control}", -4, "right"), (f"favours {arms.treatment} →", 4, "left")):
+    left, right = f"← favours {short(arms.control)}", f"favours {short(arms.treatment)} →"
+    for text, x, align in ((left, -4, "right"), (right, 4, "left")):
         axes[0].annotate(
             text, (0, 1), xycoords=("data", "axes fraction"), xytext=(x, 2), textcoords="offset points", ha=align,
             va="bottom", fontsize=8, color=GREY, annotation_clip=False,
@@ -116,48 +118,69 @@ def _p(result: Result) -> str:
     return EMPTY if math.isnan(result.p) else format_p(result.p)
 
 
+WORDS = {"response": "response", "structure": "the change in disc T2"}
+
+
+def _conclusion(rows: Mapping[str, Result], study: Study) -> str:
+    """The verdict on both endpoints together: each was reached, failed, favoured the control or is unknown."""
+    alpha, month = study.parameters.alpha, study.parameters.primary_month
+    treatment, control = (wording.literal(study.arms[role]) for role in ("treatment", "control"))
+    reached = [n for n in ENDPOINTS if wording.succeeded(rows[n], alpha, higher_is_better=True)]
+    harmed = [n for n in ENDPOINTS if wording.differs(rows[n], alpha) and n not in reached]
+    unknown = [n for n in ENDPOINTS if math.isnan(rows[n].p)]
+    failed = [n for n in ENDPOINTS if n not in (*reached, *unknown)]
+    if len(reached) == len(ENDPOINTS):
+        return (
+            f"One injection of {treatment} was superior to {control} on both co-primary endpoints at month "
+            f"{month:g}: the trial reached its primary objective."
+        )
+    if len(failed) == len(ENDPOINTS) and not harmed:
+        return (
+            f"One injection of {treatment} was not shown to be superior to {control} on either co-primary endpoint at "
+            f"month {month:g}: the trial did not reach its primary objective."
+        )
+    clauses = [f"{treatment} was superior on {_names(reached)}"] if reached else []
+    if reached and failed and not harmed:
+        clauses[0] += f" but not on {_names(failed)}"
+    elif failed and not harmed:
+        clauses.append(f"{treatment} was not shown to be superior on {_names(failed)}")
+    elif harmed:
+        clauses.append(f"{control} was superior on {_names(harmed)}")
+        unshown = [n for n in failed if n not in harmed]
+        clauses += [f"no difference was shown in {_names(unshown)}"] if unshown else []
+    clauses += [f"{_names(unknown)} could not be compared"] if unknown else []
+    outcome = (
+        "since both had to succeed, the trial did not reach its primary objective"
+        if failed
+        else "the trial cannot be judged on both co-primary endpoints"
+    )
+    return f"At month {month:g} {wording.listed(clauses)}: {outcome}."
+
+
+def _names(endpoints: Sequence[str]) -> str:
+    return wording.listed([WORDS[n] for n in endpoints])
+
+
 def sentences(results: Results, study: Study) -> Results:
     """The conclusion of the trial, and what its intervals exclude."""
     said = Results()
-    alpha, treatment = study.parameters.alpha, wording.literal(study.arms.treatment)
-    month = study.parameters.primary_month
     rows = {name: results[f"discussion.{name}"] for name in ENDPOINTS}
-    reached = [n for n in ENDPOINTS if wording.succeeded(rows[n], alpha, higher_is_better=True)]
-    unknown = [n for n in ENDPOINTS if not rows[n].estimable]
-    words = {"response": "response", "structure": "the change in disc T2"}
-    if len(reached) == len(ENDPOINTS):
-        conclusion = (
-            f"One injection of {treatment} was superior to {wording.literal(study.arms.control)} on both co-primary "
-            f"endpoints at month {month:g}: the trial reached its primary objective."
-        )
-    elif unknown:
-        conclusion = (
-            f"The trial cannot be judged on both co-primary endpoints: "
-            f"{wording.listed([words[n] for n in unknown])} could not be compared at month {month:g}."
-        )
-    elif reached:
-        other = next(n for n in ENDPOINTS if n not in reached)
-        conclusion = (
-            f"At month {month:g} {treatment} was superior on {words[reached[0]]} but not on {words[other]}: since "
-            "both had to succeed, the trial did not reach its primary objective."
-        )
-    else:
-        conclusion = (
-            f"One injection of {treatment} was not shown to be superior to {wording.literal(study.arms.control)} on "
-            f"either co-primary endpoint at month {month:g}: the trial did not reach its primary objective."
-        )
+    conclusion = _conclusion(rows, study)
     said.state("discussion.conclusion", conclusion)
     said.state("discussion.key", conclusion)
     said.state(
         "discussion.excluded", wording.excluded(rows["response"], "difference in response", higher_is_better=True)
     )
     decisions = {
-        slug: tuple(results[f"discussion.{slug}.{name}"].p <= alpha for name in ENDPOINTS) for slug in PROCEDURES
+        slug: tuple(results[f"discussion.{slug}.{name}"].p <= study.parameters.alpha for name in ENDPOINTS)
+        for slug in PROCEDURES
     }
     same = len({all(d) for d in decisions.values()}) == 1
     said.state(
         "discussion.procedures",
-        "All procedures agree on whether both endpoints were reached."
+        "Without a p-value for each endpoint no procedure can find that both were reached."
+        if any(math.isnan(r.p) for r in rows.values())
+        else "All procedures agree on whether both endpoints were reached."
         if same
         else "The procedures disagree on whether both endpoints were reached.",
     )

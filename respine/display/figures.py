@@ -10,7 +10,7 @@ import pandas as pd
 
 from respine.display.numbers import NOT_ESTIMABLE, format_result
 from respine.display.outputs import Figure, figure
-from respine.display.style import COLOUR, GREY, INK, LINE, MARKER, canvas
+from respine.display.style import COLOUR, GREY, INK, LINE, MARKER, canvas, short
 from respine.results import Result
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ def _forest_line(ax: Axes, y: int, row: ForestRow, scale: float) -> None:
 
 
 def _favours(ax: Axes, null: float, arms: Arms, higher_is_better: bool) -> None:
-    left, right = (arms.control, arms.treatment) if higher_is_better else (arms.treatment, arms.control)
+    treatment, control = short(arms.treatment), short(arms.control)
+    left, right = (control, treatment) if higher_is_better else (treatment, control)
     for text, x, offset, align in ((f"← favours {left}", null, -4, "right"), (f"favours {right} →", null, 4, "left")):
         ax.annotate(
             text, (x, 1), xycoords=("data", "axes fraction"), xytext=(offset, 2), textcoords="offset points",
@@ -174,7 +175,7 @@ def label_ends(ax: Axes, ends: Mapping[str, tuple[str, float]], gap: float = 0.0
         at = max(y, placed[-1] + least) if placed else y
         placed.append(at)
         ax.annotate(
-            text, (1.0, at), xycoords=("axes fraction", "data"), xytext=(3, 0), textcoords="offset points",
+            short(text), (1.0, at), xycoords=("axes fraction", "data"), xytext=(3, 0), textcoords="offset points",
             color=COLOUR[role], va="center", fontsize=8.5, fontweight="semibold", annotation_clip=False,
         )  # fmt: skip
 
@@ -189,7 +190,7 @@ def n_under_axis(ax: Axes, series: Sequence[Series], *, months: Sequence[float],
         by_month = {float(r.visit or 0): r for r in s.results}
         y = -45 - 11 * line
         ax.annotate(
-            s.label, (0, 0), xycoords="axes fraction", xytext=(-4, y), textcoords="offset points", fontsize=8,
+            short(s.label), (0, 0), xycoords="axes fraction", xytext=(-4, y), textcoords="offset points", fontsize=8,
             color=COLOUR[s.role], ha="right", annotation_clip=False,
         )  # fmt: skip
         for month in months:

@@ -25,6 +25,7 @@ _RATIO = re.compile(r"\b(hazard|odds|risk|rate|RMST) ratio\b")
 _STANDARDISED = re.compile(r"\b(standardi[sz]ed|Hedges|Cohen)", re.IGNORECASE)
 _COUNT = re.compile(r"^(count|number of)\b")
 _P_VALUE = re.compile(r"^p[- ]value\b")
+_PROBABILITY = re.compile(r"^P\(")
 _BAYES = re.compile(r"\b(posterior|credible|Bayes)", re.IGNORECASE)
 _DIFFERENCE = re.compile(r"\bdifference\b")
 # Enough for every finite float written out.
@@ -79,6 +80,19 @@ def format_p(p: float) -> str:
     return format_number(p, 2 if p >= 0.1 else 3)
 
 
+def format_probability(probability: float) -> str:
+    """A posterior probability: two decimals, ``<0.01`` and ``>0.99`` at the ends.
+
+    >>> [format_probability(p) for p in (0.209, 0.0001, 0.9999)]
+    ['0.21', '<0.01', '>0.99']
+    """
+    if math.isnan(probability):
+        return NOT_ESTIMABLE
+    if probability < 0.005:
+        return "<0.01"
+    return ">0.99" if probability >= 0.995 else format_number(probability, 2)
+
+
 def format_ci(lower: float, upper: float, digits: int) -> str:
     """An interval: ``−11.4 to 21.7``.
 
@@ -114,6 +128,8 @@ def digits_of(result: Estimate) -> int:
 
 def is_difference(result: Estimate) -> bool:
     """Whether a proportion is a difference of two, printed in percentage points."""
+    if _PROBABILITY.search(result.statistic):
+        return False
     return bool(_DIFFERENCE.search(result.statistic)) or getattr(result, "arm", "") == "difference"
 
 
@@ -145,7 +161,7 @@ def format_result(result: Result, part: str = "value") -> str:
 
 def _value(result: Result) -> str:
     number = _number(result)
-    if not result.estimable or _P_VALUE.search(result.statistic):
+    if not result.estimable or _P_VALUE.search(result.statistic) or _PROBABILITY.search(result.statistic):
         return number
     return number + unit_suffix(result)
 
@@ -163,6 +179,8 @@ def unit_suffix(result: Estimate) -> str:
 def _number(result: Result) -> str:
     if _P_VALUE.search(result.statistic):
         return format_p(result.value)
+    if _PROBABILITY.search(result.statistic):
+        return format_probability(result.value)
     return NOT_ESTIMABLE if not result.estimable else _scaled(result, result.value)
 
 

@@ -193,6 +193,8 @@ def figure(
     with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": label}), warnings.catch_warnings():
         # Text from the data may hold characters that the font lacks; they are drawn as empty boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        # What still does not fit is drawn outside its axes; no text from the data may stop a report.
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")
         drawing.savefig(
             buffer, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.02,
             metadata={"Date": None, "Creator": None, "Format": None, "Type": None},

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from respine.analyses.reproducibility import Setting
+from respine.display import wording
 from respine.display.outputs import Row, Table
 from respine.display.tables import EMPTY
 from respine.results import Results
@@ -128,9 +129,9 @@ def sentences(settings: Sequence[Setting], checks: Mapping[str, bool]) -> Result
     plan = (
         "every parameter has the plan's default"
         if not changed
-        else f"these parameters differ from the plan's defaults: {', '.join(changed)}"
+        else f"every parameter has the plan's default save {wording.listed(changed)}"
     )
     failed = sum(not passed for passed in checks.values())
-    outcome = "all its checks passed" if not failed else f"{failed} of its checks failed"
+    outcome = "all its checks passed" if not failed else f"{failed} of its {len(checks)} checks failed"
     said.state("reproducibility.key", f"In this report {plan}, and {outcome}.")
     return said

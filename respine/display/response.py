@@ -10,7 +10,7 @@ from respine.display import wording
 from respine.display.figures import ForestRow, forest, label_ends
 from respine.display.numbers import format_level, format_p, format_percent, format_points, format_result
 from respine.display.outputs import Figure, Row, Table, figure
-from respine.display.style import COLOUR, GREY, INK, LINE, canvas
+from respine.display.style import COLOUR, GREY, INK, LINE, canvas, short
 from respine.display.tables import EMPTY, Comparison, Line, comparison_table, estimate_table, footnotes
 from respine.results import Results
 
@@ -249,7 +249,7 @@ def posterior_figure(results: Results, densities: pd.DataFrame, arms: Arms) -> F
         ax.legend(title="Prior", loc="upper right")
     ax.set_xlim(-60, 60)
     ax.set_ylim(bottom=0)
-    ax.set_xlabel(f"Difference in responders ({arms.treatment} − {arms.control}), percentage points")
+    ax.set_xlabel(f"Difference in responders ({short(arms.treatment)} − {short(arms.control)}), percentage points")
     ax.set_ylabel("Posterior density")
     ids = [f"response.bayes.{prior}.difference" for prior in PRIOR_LINES]
     flat = results["response.bayes.flat.difference"]
@@ -278,10 +278,7 @@ def bayes_table(results: Results, level: float) -> Table:
         if not difference.estimable:
             rows.append(Row(prior.capitalize(), (EMPTY,) * 4))
             continue
-        probabilities = [
-            f"{r.value:.2f}" if 0.005 <= r.value < 0.995 else "<0.01" if r.value < 0.5 else ">0.99"
-            for r in (benefit, margin)
-        ]
+        probabilities = [format_result(r) for r in (benefit, margin)]
         rows.append(
             Row(prior.capitalize(), (format_points(difference.value), format_result(difference, "ci"), *probabilities))
         )
@@ -312,7 +309,7 @@ def sentences(results: Results, study: Study) -> Results:
     said.state("response.verdict", verdict)
     said.state("response.excluded", wording.excluded(main, "difference in response", higher_is_better=True))
     said.state("response.key", f"{rates}; {difference}. {verdict}")
-    said.state("response.abstract", f"At month {month:g} {rates[:1].lower() + rates[1:]}; {difference}. {verdict}")
+    said.state("response.abstract", f"At month {month:g}, {rates[:1].lower() + rates[1:]}; {difference}. {verdict}")
     same = [
         wording.differs(results[f"response.test.{t}"], alpha) for t in TESTS if results[f"response.test.{t}"].estimable
     ]

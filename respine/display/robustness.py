@@ -201,9 +201,8 @@ def sentences(results: Results, study: Study) -> Results:
     }
     for name, text in parts.items():
         said.state(f"robustness.{name}", text)
-    key = key_sentence(results, arms, alpha)
-    said.state("robustness.key", key)
-    said.state("robustness.abstract", key)
+    said.state("robustness.key", key_sentence(results, arms, alpha))
+    said.state("robustness.abstract", abstract_sentence(results, arms, alpha))
     return said
 
 
@@ -237,7 +236,7 @@ def key_sentence(results: Results, arms: Arms, alpha: float) -> str:
         return f"{opening} No specification of the curve could be estimated."
     if all(n == of for n, of in agree.values()):
         return (
-            f"{opening} So it stands under every method for missing values, every definition of response and all "
+            f"{opening} That conclusion stands under every method for missing values, every definition of response and all "
             f"{agree['specifications'][1]} estimable specifications, whose {ends}."
         )
     shares = wording.listed([f"{n} of {of} {name}" for name, (n, of) in agree.items()])
@@ -328,6 +327,18 @@ def rules_sentence(results: Results, arms: Arms, alpha: float) -> str:
     return (
         f"{_tally(rows, arms, alpha, f'the {len(rows)} definitions of response')}; estimates run from "
         f"{{{low.id}|number}} to {{{high.id}}}."
+    )
+
+
+def abstract_sentence(results: Results, arms: Arms, alpha: float) -> str:
+    """The specification curve for a reader who has not seen it."""
+    rows = [r for r in results.select("robustness.choice").values() if r.estimable]
+    if not rows:
+        return "The difference in response could not be estimated under other choices of the analysis either."
+    tally = _tally(rows, arms, alpha, f"{len(rows)} specifications of the response analysis")
+    return (
+        f"{tally}, which combine definitions of response, analysis sets, methods for missing values and estimators; "
+        "estimates run from {robustness.spec.lowest|number} to {robustness.spec.highest}."
     )
 
 

@@ -273,8 +273,9 @@ def _after_adjustment(results: Results, study: Study) -> str:
             favoured["treatment" if ours else "control"].append(named(code))
     sides = {wording.literal(study.arms[role]): names for role, names in favoured.items() if names}
     n = sum(len(names) for names in sides.values())
-    if n == len(compared) > 1 and len(sides) == 1:
-        return f"After Holm's adjustment all {scores} differed at month {month:g}, in favour of {next(iter(sides))}."
+    if n == len(compared) and len(sides) == 1:
+        every = {1: "the one questionnaire score", 2: "both questionnaire scores"}.get(n, f"all {scores}")
+        return f"After Holm's adjustment {every} differed at month {month:g}, in favour of {next(iter(sides))}."
     which = [f"in favour of {arm}, {wording.listed(names)}" for arm, names in sides.items()]
     return f"After Holm's adjustment {n} of {scores} differed at month {month:g}: {'; '.join(which)}."
 

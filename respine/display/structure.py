@@ -143,6 +143,13 @@ def _n(result: Result) -> int | None:
     return result.n_treatment if result.arm == "treatment" else result.n_control
 
 
+def _verdict_side(result: Result, alpha: float) -> int:
+    """1 for a difference in the treatment's favour, -1 in the control's, 0 for none."""
+    if not wording.differs(result, alpha):
+        return 0
+    return 1 if wording.favours_treatment(result, higher_is_better=True) else -1
+
+
 def sentences(results: Results, study: Study) -> Results:
     """Verdict, key finding and abstract of the second co-primary endpoint."""
     said = Results()
@@ -155,8 +162,10 @@ def sentences(results: Results, study: Study) -> Results:
     said.state("structure.abstract", f"{wording.sentence(difference)} {verdict}")
     mixed = results.get("structure.mmrm.primary.difference")
     if mixed is None or not mixed.estimable:
-        agrees = "The mixed model could not be fitted at this visit."
-    elif wording.differs(mixed, alpha) == wording.differs(main, alpha):
+        agrees = "The mixed model gives no difference at this visit."
+    elif not main.estimable:
+        agrees = "Without a main analysis the mixed model has nothing to be compared with."
+    elif _verdict_side(mixed, alpha) == _verdict_side(main, alpha):
         agrees = "The mixed model over all imaging visits leads to the same verdict."
     else:
         agrees = "The mixed model over all imaging visits leads to another verdict."

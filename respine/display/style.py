@@ -84,6 +84,11 @@ def canvas(height: float, *, columns: int = 1, rows: int = 1, **options: object)
     return drawing, list(np.ravel(axes))
 
 
+def short(label: str, width: int = 28) -> str:
+    """An arm's label as a figure can hold it; captions and tables give it whole."""
+    return label if len(label) <= width else label[: width - 1].rstrip() + "…"
+
+
 def better(ax: Axes, *, lower_is_better: bool, along: str = "y") -> None:
     """Point out with an arrow, outside the axis, which way is better."""
     forward, backward = ("↑", "↓") if along == "y" else ("→", "←")

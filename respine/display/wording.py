@@ -34,7 +34,7 @@ def succeeded(result: Estimate, alpha: float, *, higher_is_better: bool) -> bool
 def verdict(result: Result, endpoint: str, alpha: float, *, higher_is_better: bool) -> str:
     """``... was reached``, ``... was not reached`` or ``... could not be assessed``, as a whole sentence."""
     if not result.estimable:
-        return f"{endpoint} could not be assessed ({literal(result.note)})."
+        return f"{endpoint} could not be assessed."
     if succeeded(result, alpha, higher_is_better=higher_is_better):
         return f"{endpoint} was reached."
     if differs(result, alpha):
@@ -57,6 +57,8 @@ def excluded(result: Result, what: str, *, higher_is_better: bool) -> str:
     value = getattr(result, limit)
     if (value <= 0) if higher_is_better else (value >= 0):
         return f"The interval for the {what} excludes any benefit of the treatment."
+    if result.unit == "proportion" and abs(value) >= 1:
+        return f"The interval for the {what} excludes no benefit, however large."
     return f"The interval for the {what} excludes benefits beyond {{{result.id}|{limit}}}{_unit_words(result)}."
 
 

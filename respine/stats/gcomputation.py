@@ -151,7 +151,8 @@ def adjusted_risk_difference(
         ``difference_fixed`` from the delta method on the HC0 sandwich; ``difference_model`` on the inverse information.
         The ratio's interval is made on the log scale. Limits are cut at the ends of the parameter space.
         Constant and collinear covariates drop out, with a note. Under separation the Firth-penalised fit takes over;
-        where that cannot help (no covariates, no variation in the response, no convergence) the unadjusted difference
+        where that cannot help (no covariates, no variation in the response, no convergence), and where there are no
+        more participants than terms, the unadjusted difference
         with its Miettinen-Nurminen interval; method and note name the fallback. Not estimable where an arm is empty.
 
     Notes
@@ -299,6 +300,8 @@ def _ratio_estimate(risks: StandardisedRisks, known: dict[str, Any]) -> Estimate
 def _why_unadjusted(outcome: Floats, design: Floats) -> str:
     if outcome.min() == outcome.max():
         return "unadjusted: the response is the same in all participants"
+    if design.shape[0] <= design.shape[1]:
+        return "unadjusted: no more participants than terms in the model"
     if design.shape[1] == 2:
         return "unadjusted: the response does not vary in one of the arms"
     return "unadjusted: neither the logistic regression nor its Firth-penalised form converged"
@@ -374,7 +377,7 @@ def standardised_risks(
         Data sets in which maximum likelihood has no finite estimate get the Firth-penalised fit, whose main covariance
         is model-based (plus the spread of the predicted risks over participants), for under separation residuals
         understate the error. Where there are no covariates, the response does not vary, the design is rank deficient or
-        Firth's fit does not converge: the plain risks, with the Agresti-Caffo variance (one event and one non-event
+        has as many columns as participants, or Firth's fit does not converge: the plain risks, with the Agresti-Caffo variance (one event and one non-event
         added to each arm), which is never 0.
     """
     y = np.atleast_2d(np.asarray(response, dtype=float))
@@ -385,7 +388,8 @@ def standardised_risks(
     varies = y.min(axis=1) < y.max(axis=1)
     fit = np.full(len(y), "unadjusted", dtype="<U18")
     beta = np.zeros((len(y), p))
-    todo = np.flatnonzero(full_rank & varies)
+    # With a term for every participant the fit is a description: its residuals have nothing left to say.
+    todo = np.flatnonzero(full_rank & varies & (y.shape[1] > p))
     beta[todo], done = _newton(y[todo], X[todo], firth=False)
     fit[todo[done]] = "maximum likelihood"
     if p > 2:

@@ -281,7 +281,7 @@ def restricted_mean(time: ArrayLike, event: ArrayLike, tau: float, level: float 
         return not_estimable(statistic, "no participants", **known)
     last = fit.curve.iloc[-1]
     if tau > last["time"] + _TIE and last["survival"] > _TIE:
-        return not_estimable(statistic, f"last follow-up at {last['time']:g} is before {tau:g}", **known)
+        return not_estimable(statistic, f"last follow-up at {last['time']:.1f} is before {tau:g}", **known)
     value, variance = _area(fit.curve, tau)
     if variance == 0:
         note = f"no variance before {tau:g}, no interval"

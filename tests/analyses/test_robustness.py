@@ -21,8 +21,7 @@ from respine.display import robustness_figures as figures
 from respine.display.outputs import Figure, Table
 from respine.parameters import Parameters
 from respine.results import NAN, Results, not_estimable
-
-from .conftest import SHIPPED, study_of
+from tests.analyses.conftest import SHIPPED, study_of
 
 Simulate = Callable[..., Study]
 STATEMENTS = ("key", "abstract", "missing", "tipping", "rules", "specifications", "operating")
@@ -374,12 +373,13 @@ def _say(results: Results, study: Study, of: Callable[[str], tuple[float, float]
 )
 def test_unanimous(analysed: Results, shipped: Study, everywhere: tuple[float, float], finding: str) -> None:
     said = _say(analysed, shipped, lambda id: everywhere)
-    assert said["key"].startswith(f"The main analysis {finding}. So it stands under every method")
+    assert said["key"].startswith(f"The main analysis {finding}. That conclusion stands under every method")
     assert "does not change the conclusion" in said["tipping"]
     assert "All 6 methods lead to the conclusion" in said["missing"]
     assert said["missing"].endswith("neither would change the conclusion.")
     if everywhere == NONE:
         assert said["rules"].startswith("None of the 66 definitions of response rejects equality")
+        assert said["abstract"].startswith("None of 210 specifications of the response analysis rejects equality")
     else:
         side = "BM-MSC" if everywhere == FOR else "Sham"
         assert f"rejected by 210 in favour of {side}, and not by 0" in said["specifications"]
@@ -413,6 +413,7 @@ def test_nothing_estimable(analysed: Results, shipped: Study) -> None:
     assert "there is no conclusion to tip" in said["tipping"]
     assert said["rules"] == "Under no definition of response could the difference be estimated."
     assert said["specifications"] == "No specification could be estimated."
+    assert "could not be estimated" in said["abstract"]
 
 
 def test_some_lost(analysed: Results, shipped: Study) -> None:

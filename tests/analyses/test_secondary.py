@@ -227,10 +227,15 @@ def adjusted(p: dict[str, float], values: dict[str, float] | None = None) -> Res
         (
             {"VASPAIN": 0.01, "SF36PCS": 0.01},
             {"SF36PCS": 2.0},
-            "all 2 questionnaire scores differed at month 12, in favour of Drug {x}.",
+            "both questionnaire scores differed at month 12, in favour of Drug {x}.",
             True,
         ),
-        ({"VASPAIN": 0.01}, {"VASPAIN": 4.0}, "1 of one questionnaire score differed", True),
+        (
+            {"VASPAIN": 0.01},
+            {"VASPAIN": 4.0},
+            "the one questionnaire score differed at month 12, in favour of Sham.",
+            True,
+        ),
     ],
 )
 def test_the_key_finding_follows_the_adjusted_p_values(

@@ -29,7 +29,7 @@ from tests.book.mini.repository import (
     write_data,
 )
 
-HEAVY = ("pandas", "numpy", "scipy", "papermill", "nbformat", "jupyter_client", "sphinx", "matplotlib")
+HEAVY = ("pandas", "numpy", "scipy", "papermill", "nbformat", "jupyter_client", "sphinx", "matplotlib", "watchfiles")
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -155,6 +155,7 @@ def test_all_mistakes_are_named_at_once(respine: Command) -> None:
     [
         ["--help"], ["build", "--help"], ["build", "-p", "sed=1"], ["build", "-p", "alpha=7"], ["diff", "a", "b"],
         ["build", "-p", "treatment=msc", "-p", "data=data/tiny"], ["parameters"], ["status"], ["verify", "nowhere"],
+        ["template", "data"], ["scenarios", "nowhere.yml"], ["serve", "-p", "sed=1"], ["check", "nowhere"],
     ],
 )  # fmt: skip
 def test_help_and_refusals_import_nothing_heavy(root: Path, arguments: list[str]) -> None:

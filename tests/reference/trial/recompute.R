@@ -449,7 +449,8 @@ local({
   }
   adjusted <- p.adjust(raw, "holm")
   for (code in SCORES)
-    put2(paste0("secondary.", tolower(code), ".primary.holm"), c(NA, n[[code]][1], NA, n[[code]][2]), adjusted[code], p = adjusted[code], class = "fitted")
+    put2(paste0("secondary.", tolower(code), ".primary.holm"), c(NA, n[[code]][1], NA, n[[code]][2]), adjusted[code],
+         p = adjusted[code], class = "fitted")
   important <- c(VASPAIN = -20, ODI = -10, SF36PCS = 5, SF36MCS = 5)
   for (code in names(important)) for (m in VISITS) {
     d <- changes(tables$adqs, code, mitt); d <- d[d$AVISITN == m, ]; least <- important[[code]]
@@ -646,12 +647,12 @@ local({
 
 # --- write: one line an answer ----------------------------------------------------------------------------------------
 json <- function(x) toJSON(x, digits = NA, auto_unbox = TRUE, na = "null", null = "null")
-head <- list(
+about <- list(
   program = R.version.string,
   packages = sapply(c("survival", "nlme", "emmeans", "numDeriv"), function(p) as.character(packageVersion(p)), simplify = FALSE),
   source = "recompute.R",
   data = setNames(lapply(files, function(f) digest::digest(file = f, algo = "sha256")), basename(files)),
   gls_away = gls_away)
-lines <- c(paste0("  ", sapply(names(head), json), ": ", sapply(head, json), ","), '  "answers": {',
+lines <- c(paste0("  ", sapply(names(about), json), ": ", sapply(about, json), ","), '  "answers": {',
            paste0("    ", sapply(names(answers), json), ": ", sapply(answers, json), c(rep(",", length(answers) - 1), "")), "  }")
 writeLines(c("{", lines, "}"), "answers.json")

@@ -1,0 +1,131 @@
+"""Sentences and numbers on data that the report was not made for."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from respine.analyses import structure
+from respine.analyses.reproducibility import Setting
+from respine.analyses.study import Study
+from respine.display import baseline as baseline_display
+from respine.display import discussion as discussion_display
+from respine.display import reproducibility as reproducibility_display
+from respine.display import structure as structure_display
+from respine.display import wording
+from respine.display.figures import label_ends
+from respine.display.numbers import format_result
+from respine.display.style import canvas, short
+from respine.results import Result, Results
+from respine.stats.gcomputation import adjusted_risk_difference
+
+
+def compared(value: float, p: float, unit: str = "proportion", **more: float) -> Result:
+    limits = {"lower": value - 0.1, "upper": value + 0.1} | more
+    note = "" if value == value else "not estimable: nobody was seen"
+    return Result(
+        id="discussion.made", statistic="difference", value=value, p=p, unit=unit, note=note, method="m", **limits
+    )
+
+
+def concluded(study: Study, response: tuple[float, float], structure: tuple[float, float]) -> Results:
+    results = Results()
+    for name, (value, p) in {"response": response, "structure": structure}.items():
+        results.append(compared(value, p).replace(id=f"discussion.{name}"))
+        for slug in ("both", "holm", "sequence"):
+            adjusted = p if value > 0 else 1.0 if value == value else math.nan
+            note = "" if adjusted == adjusted else "not estimable: no p-value"
+            results.append(
+                Result(id=f"discussion.{slug}.{name}", statistic="p-value", value=adjusted, p=adjusted, note=note)
+            )
+    return discussion_display.sentences(results, study)
+
+
+GONE = (math.nan, math.nan)
+
+
+@pytest.mark.parametrize(
+    ("response", "structure_", "words"),
+    [
+        ((-0.2, 0.01), (-3.0, 0.01), "Sham was superior on response and the change in disc T2: since both"),
+        ((0.2, 0.01), (-3.0, 0.01), "BM-MSC was superior on response and Sham was superior on the change in disc T2"),
+        ((-0.2, 0.01), (1.0, 0.4), "Sham was superior on response and no difference was shown in the change"),
+        ((-0.2, 0.01), GONE, "Sham was superior on response and the change in disc T2 could not be compared: since"),
+        ((0.2, 0.01), GONE, "the change in disc T2 could not be compared: the trial cannot be judged"),
+        ((0.2, 0.4), GONE, "not shown to be superior on response and the change in disc T2 could not be compared: si"),
+        (GONE, GONE, "response and the change in disc T2 could not be compared: the trial cannot be judged"),
+    ],
+)
+def test_harm_and_absence_are_concluded_as_what_they_are(
+    shipped: Study, response: tuple[float, float], structure_: tuple[float, float], words: str
+) -> None:
+    said = concluded(shipped, response, structure_)
+    assert words in said["discussion.conclusion"].text
+    agree = "agree" in said["discussion.procedures"].text
+    assert agree == (GONE not in (response, structure_))
+
+
+def test_an_interval_that_holds_every_benefit_excludes_none() -> None:
+    vacuous = wording.excluded(compared(-0.5, 0.3, upper=1.0), "difference", higher_is_better=True)
+    assert vacuous == "The interval for the difference excludes no benefit, however large."
+    assert "beyond" in wording.excluded(compared(-0.5, 0.3, upper=0.99), "difference", higher_is_better=True)
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.2093, "0.21"), (0.9999, ">0.99"), (0.0001, "<0.01")])
+def test_a_posterior_probability_is_no_difference_in_percentage_points(value: float, text: str) -> None:
+    row = Result(id="a.b", statistic="P(RD > 0)", value=value, unit="proportion", arm="difference", n=99)
+    assert format_result(row) == text
+
+
+def test_a_visit_without_imaging_is_named(shipped: Study) -> None:
+    study = Study(shipped.trial, shipped.parameters.model_copy(update={"primary_month": 3}))
+    results = structure.analyse(study)
+    assert results["structure.main"].note == "not estimable: no change in T2 known at month 3"
+    assert "gives no difference" in structure_display.sentences(results, study)["structure.mixed"].text
+
+
+@pytest.mark.parametrize(
+    ("main", "mixed", "words"),
+    [((2.0, 0.01), (2.0, 0.02), "same"), ((2.0, 0.01), (-2.0, 0.02), "another"), ((2.0, 0.4), (2.0, 0.02), "another")],
+)
+def test_the_mixed_model_agrees_only_on_the_same_side(
+    shipped: Study, main: tuple[float, float], mixed: tuple[float, float], words: str
+) -> None:
+    results = Results(
+        compared(*numbers, unit="ms").replace(id=id, visit=12.0)
+        for id, numbers in (("structure.main", main), ("structure.mmrm.primary.difference", mixed))
+    )
+    assert words in structure_display.sentences(results, shipped)["structure.mixed"].text
+
+
+def test_characteristics_keep_their_names_in_a_sentence() -> None:
+    results = Results()
+    results.add("baseline.modicbl.smd", compared(0.5, math.nan))
+    results.add("baseline.vaspain.smd", compared(0.5, math.nan))
+    said = baseline_display.sentences(results)["baseline.balance"].text
+    assert said.endswith("for Modic type ({baseline.modicbl.smd}) and pain ({baseline.vaspain.smd}).")
+
+
+def test_changed_parameters_are_listed_in_a_sentence() -> None:
+    settings = [Setting(name, "", "", 1, 2) for name in ("alpha", "seed")]
+    said = reproducibility_display.sentences(settings, {"all well": False})["reproducibility.key"].text
+    assert said.endswith("save alpha and seed, and 1 of its 1 checks failed.")
+
+
+def test_long_arm_labels_are_cut_in_figures_alone() -> None:
+    assert short("Sham") == "Sham"
+    assert len(short("Adipose-derived mesenchymal stromal cells, 20 million")) <= 28
+    drawing, (ax,) = canvas(2)
+    label_ends(ax, {"treatment": ("x" * 200, 0.5)})
+    assert len(ax.texts[0].get_text()) == 28
+
+
+def test_a_model_with_a_term_for_every_participant_gives_no_narrow_interval() -> None:
+    covariates = pd.DataFrame({"VASBL": [70.0, 70, 59, 68], "ODIBL": [34.0, 44, 52, 44]})
+    adjusted = adjusted_risk_difference(np.array([1.0, 0, 1, 1]), np.array([True, True, False, False]), covariates)
+    assert adjusted.difference.value == pytest.approx(-0.5)
+    assert "no more participants than terms" in adjusted.difference.note
+    assert adjusted.difference_fixed.upper > 0
