@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from respine.analyses import discussion, participants, response
+from respine.analyses import discussion, participants, response, secondary
 from respine.analyses.study import Study
 from respine.results import Estimate, Results
 from respine.stats.compatibility import (
@@ -169,6 +169,7 @@ def _recomputed(study: Study) -> dict[str, str]:
     p = compare_proportions(*counts, test="yates")
     both = discussion.analyse(study)
     met = all(both[f"discussion.both.{name}"].p <= study.parameters.alpha for name in discussion.ENDPOINTS)
+    differing = secondary.any_difference(secondary.scores(study), study.parameters.alpha)
     safety = study.trial.participants("SAF")
     events = study.trial.adae
     events = events[events["USUBJID"].isin(safety.index) & events["TRTEM"]]
@@ -191,5 +192,6 @@ def _recomputed(study: Study) -> dict[str, str]:
         "primary.responders.sham": whole(shares["control"]),
         "primary.p": f"{p.value:.2f}" if p.estimable else "",
         "primary.met": "yes" if met else "no",
+        "secondary.any_difference": "" if differing is None else "some" if differing else "none",
         "safety.related_sae": whole(related),
     }

@@ -35,8 +35,6 @@ FILLED: dict[str, Filling] = {"complete": "complete", "nri": "nri"}
 IMPUTED: dict[str, Method] = {"mar": "MAR", "j2r": "J2R"}
 MISSING = (*FILLED, *IMPUTED)
 ANALYSES: tuple[Analysis, ...] = ("wald", "score", "random", "fixed")
-PLANNED = "robustness.choice.plan.itt.mar.random"
-"""The specification that is the main analysis."""
 _RULE = {"analysis": "Definition of response", "set": "ITT", "parameter": "RESPONSE", "arm": "difference"}
 _CHOICE = {"analysis": "Specification curve", "parameter": "RESPONSE", "arm": "difference"}
 
@@ -127,6 +125,11 @@ def specification_curve(prepared: Prepared) -> Results:
             results.add(id, estimate, set=analysis_set, visit=prepared.study.parameters.primary_month, **_CHOICE)
     results.extend(_summary(list(results.values()), prepared.study))
     return results
+
+
+def planned_id(parameters: Parameters) -> str:
+    """The id of the specification that is the main analysis."""
+    return f"robustness.choice.plan.itt.mar.{'random' if parameters.covariates else 'wald'}"
 
 
 def rule_of(name: str, parameters: Parameters) -> Rule:

@@ -37,15 +37,21 @@ def analyse(study: Study) -> Results:
     the change), ``secondary.<score>.primary.holm`` (adjusted p-value),
     ``secondary.mcid.<score>.<visit>.<arm or difference>``.
     """
+    results = scores(study)
+    for code, rows in changes_by_score(study).items():
+        _standardised(results, study, code, rows)
+        if code in SUMMARIES:
+            _important(results, study, code, rows)
+    return results
+
+
+def scores(study: Study) -> Results:
+    """The mixed models of all scores and their adjusted p-values at the primary month."""
     changes = changes_by_score(study)
     results = Results()
     for code, rows in changes.items():
         _mixed_model(results, study, code, rows)
-        _standardised(results, study, code, rows)
     _adjusted(results, study, list(changes))
-    for code in SUMMARIES:
-        if code in changes:
-            _important(results, study, code, changes[code])
     return results
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 import pandas as pd
 
 from respine.analyses.study import Study
-from respine.results import Estimate, Results, not_estimable
+from respine.results import NAN, Estimate, Results, not_estimable
 from respine.stats.ancova import ancova, hedges_g
 from respine.stats.descriptive import summarize
 from respine.stats.mmrm import MMRMResult, mmrm_by_visit
@@ -82,7 +82,8 @@ def _main(results: Results, study: Study, changes: pd.DataFrame) -> None:
     fitted = main_analysis(study, changes)
     _place(results, "main", fitted["difference"], arm="difference", visit=month)
     for role in ROLES:
-        _place(results, f"lsmean.{role}", fitted[role], arm=role, visit=month)
+        # No arm's change is tested against nothing.
+        _place(results, f"lsmean.{role}", fitted[role].replace(p=NAN), arm=role, visit=month)
     robust = main_analysis(study, changes, "HC3")["difference"]
     _place(results, "robust", robust, arm="difference", visit=month)
     at_month = changes[changes["AVISITN"] == month]
@@ -95,7 +96,7 @@ def _mixed_model(results: Results, study: Study, changes: pd.DataFrame) -> None:
     if fitted is None:
         return
     for (month, role), estimate in fitted.lsmeans.items():
-        _place(results, f"mmrm.{visit_name(study, month)}.{role}", estimate, arm=role, visit=month)
+        _place(results, f"mmrm.{visit_name(study, month)}.{role}", estimate.replace(p=NAN), arm=role, visit=month)
     for month, estimate in fitted.differences.items():
         _place(results, f"mmrm.{visit_name(study, month)}.difference", estimate, arm="difference", visit=month)
 

@@ -115,7 +115,7 @@ def _compare(results: Results, study: Study, outcome: str, frame: pd.DataFrame) 
     level = study.parameters.level
     data = frame["MONTHS"], frame["EVENT"], (frame["ARM"] == "treatment")
     for name, estimate in {
-        "logrank": _log_rank(frame),
+        "logrank": log_rank(*data),
         "hr": hazard_ratio(*data, level=level),
         "ph": proportional_hazards(*data),
     }.items():
@@ -125,17 +125,6 @@ def _compare(results: Results, study: Study, outcome: str, frame: pd.DataFrame) 
         for name in (*ROLES, "difference", "ratio"):
             arm = name if name in ROLES else "difference"
             _place(results, outcome, f"rmst.m{horizon}.{name}", getattr(restricted, name), arm=arm, visit=horizon)
-
-
-def _log_rank(frame: pd.DataFrame) -> Estimate:
-    treated, first = frame["ARM"] == "treatment", frame.loc[frame["EVENT"], "MONTHS"].min()
-    later = frame[frame["MONTHS"] >= first]
-    if len(later) and later["EVENT"].all() and later["MONTHS"].nunique() == 1:
-        n1, n0 = int(treated.sum()), int((frame["ARM"] == "control").sum())
-        reason = "everybody still at risk had the event at the same time"
-        known: dict[str, Any] = {"n": n1 + n0, "n_treatment": n1, "n_control": n0, "method": "log-rank test"}
-        return not_estimable("log-rank chi-square", reason, **known)
-    return log_rank(frame["MONTHS"], frame["EVENT"], treated)
 
 
 def _intervals(results: Results, study: Study, by_arm: dict[str, pd.DataFrame]) -> None:

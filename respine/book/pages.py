@@ -9,7 +9,7 @@ _STYLE = """
 body { font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem; color-scheme: light dark; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .6rem; text-align: left; vertical-align: top; border-bottom: 1px solid #8884; }
-td { overflow-wrap: anywhere; }
+td { overflow-wrap: break-word; }
 caption { text-align: left; font-weight: 600; padding: .5rem .6rem; }
 summary { cursor: pointer; padding: .25rem 0; }
 .scroll { overflow-x: auto; }

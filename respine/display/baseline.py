@@ -166,6 +166,8 @@ def sentences(results: Results) -> Results:
     balance = (
         f"Standardised mean differences reach {IMBALANCE:g} for {named}."
         if unequal
+        else "No standardised mean difference could be computed."
+        if not any(results[f"baseline.{item.slug}.smd"].estimable for item in _known(results))
         else f"No standardised mean difference reaches {IMBALANCE:g}."
     )
     said.state("baseline.balance", balance)

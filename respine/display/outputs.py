@@ -250,7 +250,8 @@ def _escaped(text: str) -> Any:
 
     from great_tables import html as gt_html
 
-    return gt_html(html.escape(text).replace("\n", "<br>"))
+    # Doubled braces are its notation for units.
+    return gt_html(html.escape(text).replace("{", "&#123;").replace("\n", "<br>"))
 
 
 def _csv(lines: Iterable[Sequence[object]]) -> str:

@@ -336,10 +336,11 @@ def sentences(results: Results, study: Study) -> Results:
 
 
 def _rates(results: Results, treatment: str, control: str) -> str:
-    parts = []
-    for role, label in (("treatment", treatment), ("control", control)):
-        known = results[f"response.rate.{role}"].estimable
-        parts.append(
-            f"{{response.rate.{role}|fraction}} with {label}" if known else f"none (nobody known) with {label}"
-        )
-    return f"Of the participants with a known response, {parts[0]} and {parts[1]} responded"
+    labels = {"treatment": treatment, "control": control}
+    known = {role: label for role, label in labels.items() if results[f"response.rate.{role}"].estimable}
+    if not known:
+        return "The response of no participant is known"
+    rates = wording.listed([f"{{response.rate.{role}|fraction}} with {label}" for role, label in known.items()])
+    text = f"Of the participants with a known response, {rates} responded"
+    unknown = [label for role, label in labels.items() if role not in known]
+    return f"{text}, and with {unknown[0]} no response is known" if unknown else text

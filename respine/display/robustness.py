@@ -236,8 +236,8 @@ def key_sentence(results: Results, arms: Arms, alpha: float) -> str:
         return f"{opening} No specification of the curve could be estimated."
     if all(n == of for n, of in agree.values()):
         return (
-            f"{opening} That conclusion stands under every method for missing values, every definition of response and all "
-            f"{agree['specifications'][1]} estimable specifications, whose {ends}."
+            f"{opening} That conclusion stands under every method for missing values, every definition of response and "
+            f"all {agree['specifications'][1]} estimable specifications, whose {ends}."
         )
     shares = wording.listed([f"{n} of {of} {name}" for name, (n, of) in agree.items()])
     return f"{opening} The same conclusion is reached under {shares}; over the specifications {ends}."
@@ -300,6 +300,8 @@ def tipping_sentence(results: Results, parameters: Parameters, arms: Arms) -> st
         return f"Without a main analysis ({wording.literal(main.note)}) there is no conclusion to tip."
     if not any(results[f"robustness.departed.{role}"].value for role in ROLES):
         return "No response is unknown after departure, so that no assumption about departure can tip the conclusion."
+    if len(grid) == 1:
+        return "No worsening was asked for, so that nothing can be said of a tipping point."
     cells = {(t, c): results[tipping_id(t, c)] for t in grid for c in grid}
     tipped = [at for at, r in cells.items() if conclusion(r, parameters.alpha) not in (held, None)]
     known = [r for r in cells.values() if r.estimable and r.p == r.p]
@@ -335,10 +337,11 @@ def abstract_sentence(results: Results, arms: Arms, alpha: float) -> str:
     rows = [r for r in results.select("robustness.choice").values() if r.estimable]
     if not rows:
         return "The difference in response could not be estimated under other choices of the analysis either."
-    tally = _tally(rows, arms, alpha, f"{len(rows)} specifications of the response analysis")
+    tally = _tally(rows, arms, alpha, f"the {len(rows)} specifications")
     return (
-        f"{tally}, which combine definitions of response, analysis sets, methods for missing values and estimators; "
-        "estimates run from {robustness.spec.lowest|number} to {robustness.spec.highest}."
+        "Definition of response, analysis set, method for missing values and estimator were varied together: "
+        f"{tally[:1].lower()}{tally[1:]}; estimates run from {{robustness.spec.lowest|number}} to "
+        "{robustness.spec.highest}."
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from respine.analyses.missing_data import MAIN, MISSING, deltas, tipping_id
-from respine.analyses.robustness import PLANNED, SWEEPS, own_threshold, rule_id, thresholds
+from respine.analyses.robustness import SWEEPS, own_threshold, planned_id, rule_id, thresholds
 from respine.analyses.study import Arms, Study
 from respine.display.figures import ForestRow, forest
 from respine.display.numbers import format_p, format_points, format_result
@@ -75,8 +75,9 @@ def tipping_figure(results: Results, study: Study) -> Figure:
     _tipping_border(ax, {at: conclusion(r, alpha) not in (held, None) for at, r in cells.items()}, grid)
     ax.set_xlim(-0.5, len(grid) - 0.5)
     ax.set_ylim(-0.5, len(grid) - 0.5)
+    every = -(-len(grid) // 12)
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_ticks(range(len(grid)), [f"{d:g}" for d in grid])
+        axis.set_ticks(range(0, len(grid), every), [f"{d:g}" for d in grid[::every]])
         axis.set_tick_params(length=0)
     ax.spines[["left", "bottom"]].set_visible(False)
     ax.set_xlabel(f"Worse than imputed with {arms.control}, mm VAS")
@@ -248,7 +249,7 @@ def specification_figure(results: Results, study: Study) -> Figure:
     dimensions = choices(study.parameters)
     lines = sum(len(names) + 1 for names in dimensions.values())
     drawing, (curve, board) = canvas(2.3 + 0.145 * lines, rows=2, sharex=True, height_ratios=[2.3, 0.145 * lines])
-    _draw_curve(curve, rows, arms, alpha)
+    _draw_curve(curve, rows, study)
     _draw_board(board, rows, dimensions, alpha)
     found = [conclusion(r, alpha) for r in rows]
     return figure(
@@ -273,15 +274,15 @@ def _ends(rows: Sequence[Result]) -> str:
     return f" from {format_points(rows[0].value)} to {format_points(rows[-1].value)} points" if rows else ""
 
 
-def _draw_curve(ax: Axes, rows: Sequence[Result], arms: Arms, alpha: float) -> None:
-    colours = [SEEN[conclusion(r, alpha) or "none"] for r in rows]
+def _draw_curve(ax: Axes, rows: Sequence[Result], study: Study) -> None:
+    colours = [SEEN[conclusion(r, study.parameters.alpha) or "none"] for r in rows]
     x = np.arange(len(rows))
     ax.vlines(x, [r.lower * 100 for r in rows], [r.upper * 100 for r in rows], colors=colours, linewidth=0.6, alpha=0.6)
     for seen in dict.fromkeys(colours):
         at = [k for k, colour in enumerate(colours) if colour == seen]
         ax.plot(at, [rows[k].value * 100 for k in at], ".", color=INK if seen == GREY else seen, markersize=3)
     for k, r in enumerate(rows):
-        if r.id == PLANNED:
+        if r.id == planned_id(study.parameters):
             ax.plot([k], [r.value * 100], marker="D", color=INK, markersize=6, zorder=4)
             ax.annotate(
                 "main analysis", (k, r.value * 100), xytext=(0, 26), textcoords="offset points", ha="center",
@@ -291,7 +292,7 @@ def _draw_curve(ax: Axes, rows: Sequence[Result], arms: Arms, alpha: float) -> N
     ax.set_ylabel("Difference, percentage points")
     ax.tick_params(axis="x", bottom=False)
     ax.spines["bottom"].set_visible(False)
-    _favours(ax, ax, arms)
+    _favours(ax, ax, study.arms)
 
 
 def _draw_board(ax: Axes, rows: Sequence[Result], dimensions: dict[str, dict[str, str]], alpha: float) -> None:

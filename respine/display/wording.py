@@ -53,13 +53,16 @@ def excluded(result: Result, what: str, *, higher_is_better: bool) -> str:
     """What the interval rules out on the treatment's side, which says more than the absence of a difference."""
     if not result.estimable or result.lower != result.lower or result.upper != result.upper:
         return f"No interval for the {what} could be computed."
-    limit = "upper" if higher_is_better else "lower"
-    value = getattr(result, limit)
-    if (value <= 0) if higher_is_better else (value >= 0):
+    near, far = ("lower", "upper") if higher_is_better else ("upper", "lower")
+    sign = 1 if higher_is_better else -1
+    least, most = (sign * getattr(result, name) for name in (near, far))
+    if most <= 0:
         return f"The interval for the {what} excludes any benefit of the treatment."
-    if result.unit == "proportion" and abs(value) >= 1:
-        return f"The interval for the {what} excludes no benefit, however large."
-    return f"The interval for the {what} excludes benefits beyond {{{result.id}|{limit}}}{_unit_words(result)}."
+    ends = [f"short of {{{result.id}|{near}}}"] if least > 0 else []
+    if result.unit != "proportion" or most < 1:
+        ends.append(f"beyond {{{result.id}|{far}}}")
+    benefits = f"benefits {listed(ends)}{_unit_words(result)}" if ends else "no benefit, however large"
+    return f"The interval for the {what} excludes {benefits}."
 
 
 def _unit_words(result: Result) -> str:

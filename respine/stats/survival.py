@@ -161,9 +161,13 @@ def log_rank(time: ArrayLike, event: ArrayLike, treatment: ArrayLike, strata: Ar
         return not_estimable("log-rank chi-square", reason, method=method, **data.counts())
     # A stratum in which only one arm is present says nothing about the difference, and survdiff cannot take it.
     keep = np.isin(data.stratum, [s for s in np.unique(data.stratum) if data.both_arms(s)])
-    chi_square, p = survdiff(
-        data.time[keep], data.event[keep].astype(int), data.treatment[keep].astype(int), strata=data.stratum[keep]
-    )
+    try:
+        chi_square, p = survdiff(
+            data.time[keep], data.event[keep].astype(int), data.treatment[keep].astype(int), strata=data.stratum[keep]
+        )
+    except np.linalg.LinAlgError:
+        # Everybody at risk has the event at the one event time: nothing is left to chance.
+        return not_estimable("log-rank chi-square", "the events have no variance", method=method, **data.counts())
     return Estimate(
         statistic="log-rank chi-square", value=float(chi_square), p=float(p), df=1, method=method, **data.counts()
     )

@@ -11,15 +11,18 @@ import pytest
 from respine.analyses import structure
 from respine.analyses.reproducibility import Setting
 from respine.analyses.study import Study
+from respine.book.tables import parse_table
 from respine.display import baseline as baseline_display
 from respine.display import discussion as discussion_display
 from respine.display import reproducibility as reproducibility_display
+from respine.display import response as response_display
 from respine.display import structure as structure_display
 from respine.display import wording
 from respine.display.figures import label_ends
 from respine.display.numbers import format_result
+from respine.display.outputs import Row, Table
 from respine.display.style import canvas, short
-from respine.results import Result, Results
+from respine.results import Result, Results, not_estimable
 from respine.stats.gcomputation import adjusted_risk_difference
 
 
@@ -74,6 +77,22 @@ def test_an_interval_that_holds_every_benefit_excludes_none() -> None:
     assert "beyond" in wording.excluded(compared(-0.5, 0.3, upper=0.99), "difference", higher_is_better=True)
 
 
+@pytest.mark.parametrize(
+    ("lower", "upper", "higher", "words"),
+    [
+        (0.1, 0.4, True, "benefits short of {discussion.made|lower} and beyond {discussion.made|upper} percentage"),
+        (0.9, 1.0, True, "benefits short of {discussion.made|lower} percentage points."),
+        (-0.4, -0.1, False, "benefits short of {discussion.made|upper} and beyond {discussion.made|lower} percentage"),
+        (0.1, 0.4, False, "any benefit of the treatment."),
+    ],
+)
+def test_an_interval_beyond_no_difference_excludes_on_both_sides(
+    lower: float, upper: float, higher: bool, words: str
+) -> None:
+    said = wording.excluded(compared(0.2, 0.01, lower=lower, upper=upper), "difference", higher_is_better=higher)
+    assert words in said
+
+
 @pytest.mark.parametrize(("value", "text"), [(0.2093, "0.21"), (0.9999, ">0.99"), (0.0001, "<0.01")])
 def test_a_posterior_probability_is_no_difference_in_percentage_points(value: float, text: str) -> None:
     row = Result(id="a.b", statistic="P(RD > 0)", value=value, unit="proportion", arm="difference", n=99)
@@ -118,7 +137,7 @@ def test_changed_parameters_are_listed_in_a_sentence() -> None:
 def test_long_arm_labels_are_cut_in_figures_alone() -> None:
     assert short("Sham") == "Sham"
     assert len(short("Adipose-derived mesenchymal stromal cells, 20 million")) <= 28
-    drawing, (ax,) = canvas(2)
+    _, (ax,) = canvas(2)
     label_ends(ax, {"treatment": ("x" * 200, 0.5)})
     assert len(ax.texts[0].get_text()) == 28
 
@@ -129,3 +148,31 @@ def test_a_model_with_a_term_for_every_participant_gives_no_narrow_interval() ->
     assert adjusted.difference.value == pytest.approx(-0.5)
     assert "no more participants than terms" in adjusted.difference.note
     assert adjusted.difference_fixed.upper > 0
+
+
+def test_braces_in_headings_are_text() -> None:
+    label = "Cells <b>{{x}}</b> {a.b}"
+    table = Table(
+        label="tbl-a", caption="A.", columns=("", label, label), rows=(Row("r", ("1", "2")),), spanners=((label, 1, 2),)
+    )
+    header = parse_table(table.bundle()[0]["text/html"]).header
+    assert [cell.text for row in header for cell in row].count(label) == 3
+
+
+def test_arms_without_a_known_response_are_said_to_be_so() -> None:
+    results = Results()
+    results.add("response.rate.treatment", compared(0.5, math.nan))
+    results.add("response.rate.control", not_estimable("proportion", "nobody"))
+    said = response_display._rates(results, "Cells", "Sham")
+    assert said.endswith("{response.rate.treatment|fraction} with Cells responded, and with Sham no response is known")
+    results = Results(not_estimable_row(f"response.rate.{role}") for role in ("treatment", "control"))
+    assert response_display._rates(results, "Cells", "Sham") == "The response of no participant is known"
+
+
+def test_balance_that_cannot_be_measured_is_not_called_balance() -> None:
+    said = baseline_display.sentences(Results([not_estimable_row("baseline.age.smd")]))
+    assert said["baseline.balance"].text == "No standardised mean difference could be computed."
+
+
+def not_estimable_row(id: str) -> Result:
+    return Results().add(id, not_estimable("proportion", "nobody"))

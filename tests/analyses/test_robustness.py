@@ -90,7 +90,7 @@ def _assert_sound(results: Results, study: Study, *, draw: bool = True) -> Resul
 
 def test_the_planned_specification_is_the_main_analysis(analysed: Results, shipped: Study) -> None:
     pooled, fixed = response.main_analysis(shipped)
-    for id in ("robustness.missing.mar", tipping_id(0, 0), robustness.PLANNED):
+    for id in ("robustness.missing.mar", tipping_id(0, 0), robustness.planned_id(shipped.parameters)):
         for field in ("value", "lower", "upper", "p", "se", "df", "n_treatment", "n_control"):
             assert getattr(analysed[id], field) == pytest.approx(getattr(pooled["difference"], field), rel=1e-12)
     assert analysed["robustness.choice.plan.itt.mar.fixed"].p == pytest.approx(fixed["difference"].p, rel=1e-12)
@@ -315,10 +315,13 @@ def test_one_arm_is_empty(simulated: Simulate) -> None:
 
 
 def test_without_covariates_there_is_nothing_to_adjust_for(simulated: Simulate) -> None:
-    study = simulated(10, n_treatment=12, n_control=12, parameters={"imputations": 3, "covariates": ()})
+    study = simulated(10, n_treatment=12, n_control=12, parameters={"imputations": 3, "covariates": (), "delta_max": 0})
     results = _everything(study)
     analyses = {id.rpartition(".")[2] for id in results.select("robustness.choice")}
     assert analyses == {"wald", "score"}
+    main = results[robustness.planned_id(study.parameters)]
+    assert main.value == pytest.approx(results["robustness.missing.mar"].value)
+    assert "No worsening was asked for" in display.tipping_sentence(results, study.parameters, study.arms)
     _assert_sound(results, study, draw=False)
 
 
@@ -379,7 +382,8 @@ def test_unanimous(analysed: Results, shipped: Study, everywhere: tuple[float, f
     assert said["missing"].endswith("neither would change the conclusion.")
     if everywhere == NONE:
         assert said["rules"].startswith("None of the 66 definitions of response rejects equality")
-        assert said["abstract"].startswith("None of 210 specifications of the response analysis rejects equality")
+        assert said["abstract"].endswith("{robustness.spec.highest}.")
+        assert "together: none of the 210 specifications rejects equality of the arms;" in said["abstract"]
     else:
         side = "BM-MSC" if everywhere == FOR else "Sham"
         assert f"rejected by 210 in favour of {side}, and not by 0" in said["specifications"]

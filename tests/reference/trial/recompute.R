@@ -423,7 +423,7 @@ local({
   n <- sapply(ROLES, function(r) sum(one$ARM == r)); counts <- c(NA, n[1], NA, n[2])
   for (r in ROLES) {
     row <- means[means$ARM == r, ]
-    put(paste0("structure.lsmean.", r), row$emmean, lower = row$lower.CL, upper = row$upper.CL, p = row$p.value, se = row$SE,
+    put(paste0("structure.lsmean.", r), row$emmean, lower = row$lower.CL, upper = row$upper.CL, se = row$SE,
         df = row$df, n = n[[r]])
   }
   X <- model.matrix(fit); bread <- solve(crossprod(X)); h <- rowSums((X %*% bread) * X)
@@ -434,7 +434,7 @@ local({
     put2(paste0("structure.", name), counts, b, lower = b - half, upper = b + half, p = 2 * pt(-abs(b / se), df), se = se, df = df)
   }
   put_g("structure.g", one$CHG, one$ARM)
-  mixed_model("structure.mmrm", "T2", d, TRUE)
+  mixed_model("structure.mmrm", "T2", d, FALSE)
 })
 
 # --- secondary: scores over time --------------------------------------------------------------------------------------
