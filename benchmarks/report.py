@@ -105,7 +105,8 @@ def _jupyter_book(root: Path, out: Path, execute: str) -> float:
     if before not in text:
         raise RuntimeError(f"_config.yml does not say {before}")
     config.write_text(text.replace(before, setting), encoding="utf-8")
-    return run(root, "-m", "jupyter_book", "build", str(root), "--path-output", str(out), "--config", str(config))
+    program = "from jupyter_book.cli.main import main; main()"
+    return run(root, "-c", program, "build", str(root), "--path-output", str(out), "--config", str(config))
 
 
 def _changes(root: Path) -> Iterator[Row]:

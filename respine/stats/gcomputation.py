@@ -377,8 +377,8 @@ def standardised_risks(
         Data sets in which maximum likelihood has no finite estimate get the Firth-penalised fit, whose main covariance
         is model-based (plus the spread of the predicted risks over participants), for under separation residuals
         understate the error. Where there are no covariates, the response does not vary, the design is rank deficient or
-        has as many columns as participants, or Firth's fit does not converge: the plain risks, with the Agresti-Caffo variance (one event and one non-event
-        added to each arm), which is never 0.
+        has as many columns as participants, or Firth's fit does not converge: the plain risks, with the Agresti-Caffo
+        variance (one event and one non-event added to each arm), which is never 0.
     """
     y = np.atleast_2d(np.asarray(response, dtype=float))
     X = np.broadcast_to(np.asarray(design, dtype=float), (len(y), *np.shape(design)[-2:]))

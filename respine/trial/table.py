@@ -143,7 +143,11 @@ class TypedTable:
         """Cells as the file has them."""
         if name not in self.raw:
             return [""] * int(where.sum())
-        codes, cells = typed.encode(self.raw[name].take(pa.array(np.flatnonzero(where))))
+        chosen = self.raw[name].take(pa.array(np.flatnonzero(where)))
+        if pa.types.is_dictionary(chosen.type):
+            # Few rows of a column with many distinct values: only theirs are written.
+            chosen = chosen.cast(chosen.type.value_type)
+        codes, cells = typed.encode(chosen)
         texts = [*("" if cell is None or cell != cell else cell_text(cell) for cell in cells), ""]
         return [texts[code] for code in codes]
 

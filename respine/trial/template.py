@@ -83,7 +83,7 @@ def _write_workbook(path: Path, tables: Tables) -> None:
             sheet.append(list(row))
         for cell, column in zip(sheet[1], columns, strict=True):
             cell.font = Font(bold=True)
-            # Identifiers and dates are text: a spreadsheet would drop leading zeros and guess which is day, which month.
+            # Identifiers and dates are text: a spreadsheet would drop leading zeros and swap day and month.
             text = not TABLES[name][column].numeric
             sheet.column_dimensions[cell.column_letter].number_format = "@" if text else "General"
             sheet.column_dimensions[cell.column_letter].width = max(10, len(column) + 2)
