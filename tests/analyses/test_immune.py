@@ -209,7 +209,7 @@ def test_hostile_labels_stay_text(effect: Study) -> None:
     assert "Cells <b>{{a.b}}</b>" in said["immune.key"].text
     html = display.new_table(results, effect.arms, 0.95).bundle()[0]["text/html"]
     assert "<b>{a.b}" not in html
-    assert "&lt;b&gt;{a.b}" in html
+    assert "Cells &lt;b&gt;{a.b}&lt;/b&gt;" in html.replace("&#123;", "{")  # a brace may be written as a reference
 
 
 def test_without_antibody_data_all_says_so(simulated: Callable[..., Study]) -> None:
