@@ -14,7 +14,9 @@ import lxml.html
 import pypdf
 import pytest
 
+from respine.book.chapters import read_chapters
 from respine.book.collect import Collected, collect
+from respine.book.paths import Repository
 from respine.book.render import RenderReport
 from respine.book.results_file import read_results
 from respine.parameters import Parameters
@@ -61,8 +63,8 @@ def report(repository: Path) -> RenderReport:
 
 
 def committed() -> Collected:
-    """What the committed chapters say."""
-    return collect({f"chapters/{path.stem}": path for path in sorted((TOP / "chapters").glob("*.ipynb"))})
+    """What the committed chapters say, in the order of the book."""
+    return collect({chapter.name: chapter.path for chapter in read_chapters(Repository(TOP))})
 
 
 def moved(old: float, new: float, method: str) -> bool:
