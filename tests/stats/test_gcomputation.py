@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from respine.stats.gcomputation import (
+    _Designs,
     _newton,
     adjusted_risk_difference,
     design_matrix,
@@ -167,7 +168,7 @@ def test_firth_of_a_two_by_two_table_adds_one_half(x1, extra1, x0, extra0):
     n1, n0 = x1 + extra1, x0 + extra0
     y = np.repeat([1.0, 0.0, 1.0, 0.0], [x1, extra1, x0, extra0])[None]
     X = np.column_stack([np.ones(n1 + n0), np.arange(n1 + n0) < n1]).astype(float)[None]
-    beta, converged = _newton(y, X, firth=True)
+    beta, converged = _newton(y, _Designs(X), firth=True)
     assert converged.all()
     risks = expit([beta[0].sum(), beta[0, 0]])
     assert risks == pytest.approx([(x1 + 0.5) / (n1 + 1), (x0 + 0.5) / (n0 + 1)], abs=1e-8)
