@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import optimize, special, stats
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
@@ -49,6 +50,7 @@ _RATIO_METHODS: dict[RatioMethod, str] = {
     "koopman": "Koopman score interval",
     "katz": "Katz log interval",
 }
+_NO_TEST = "no test: the outcome is the same in all participants"
 _LARGEST_LOG_RATIO = 50.0
 _LARGEST_LOG_ODDS = 100.0
 LARGEST_BOSCHLOO = 250_000
@@ -85,6 +87,7 @@ def proportion(x: int, n: int, *, level: float = 0.95, method: ProportionMethod 
     known: dict[str, Any] = {"n": n, "level": level, "method": name, "unit": "proportion"}
     if n == 0:
         return not_estimable("proportion", "no participants", **known)
+    _z(level)  # refuses what is no level
     library = {"clopper_pearson": "beta", "wilson": "wilson"}[method]
     lower, upper = proportion_confint(x, n, alpha=1 - level, method=library)
     # The limits at 0 and n are exact by definition; floating point may miss them by one unit.
@@ -95,6 +98,13 @@ def proportion(x: int, n: int, *, level: float = 0.95, method: ProportionMethod 
         upper=1.0 if x == n else float(upper),
         **known,
     )
+
+
+def wilson_limits(x: npt.ArrayLike, n: npt.ArrayLike, z: float) -> tuple[Floats, Floats]:
+    """Wilson limits at a normal quantile, of many proportions at once; arguments broadcast."""
+    x, n = _broadcast(x, n)
+    centre, half = (x + z**2 / 2) / (n + z**2), z / (n + z**2) * np.sqrt(x * (n - x) / n + z**2 / 4)
+    return np.where(x == 0, 0.0, centre - half), np.where(x == n, 1.0, centre + half)
 
 
 # --- two proportions: effects -----------------------------------------------------------------------------------------
@@ -147,7 +157,13 @@ def risk_difference(
         lower, upper = score_difference_limits(x1, n1, x0, n0, level=level, bias_correction=corrected)
         p = float(score_difference_p(x1, n1, x0, n0, bias_correction=corrected))
     return Estimate(
-        statistic="risk difference", value=x1 / n1 - x0 / n0, lower=float(lower), upper=float(upper), p=p, **known
+        statistic="risk difference",
+        value=x1 / n1 - x0 / n0,
+        lower=float(lower),
+        upper=float(upper),
+        p=p,
+        note=_NO_TEST if x1 + x0 in (0, n1 + n0) and method != "newcombe" else "",
+        **known,
     )
 
 
@@ -197,7 +213,10 @@ def risk_ratio(
         return not_estimable(
             "risk ratio", "no event in the control arm; the interval has no upper limit", lower=lower, p=p, **known
         )
-    return Estimate(statistic="risk ratio", value=(x1 / n1) / (x0 / n0), lower=lower, upper=upper, p=p, **known)
+    note = _NO_TEST if x1 + x0 == n1 + n0 else ""
+    return Estimate(
+        statistic="risk ratio", value=(x1 / n1) / (x0 / n0), lower=lower, upper=upper, p=p, note=note, **known
+    )
 
 
 def odds_ratio(
@@ -258,7 +277,7 @@ def _conditional_odds_ratio(counts: tuple[int, int, int, int], level: float) -> 
     x1, n1, x0, n0 = counts
     events = x1 + x0
     table = np.arange(max(0, events - n0), min(n1, events) + 1, dtype=float)
-    base = _log_choose(np.float64(n1), table) + _log_choose(np.float64(n0), events - table)
+    base = _log_choose(np.asarray(n1, dtype=float), table) + _log_choose(np.asarray(n0, dtype=float), events - table)
 
     def root(distance: Callable[[Floats], float]) -> float:
         def at(log_odds: float) -> float:
@@ -550,6 +569,17 @@ def _z(level: float) -> float:
     if not 0 < level < 1:
         raise ValueError(f"level {level}: a confidence level lies between 0 and 1")
     return float(special.ndtri((1 + level) / 2))
+
+
+def as_arm(treated: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Whether each participant is in the treatment arm, from booleans or 0 and 1; labels and gaps are refused.
+
+    numpy would take every non-empty label, and a missing value, for true.
+    """
+    values = pd.Series(np.asarray(treated))
+    if not values.isin([0, 1]).all():
+        raise ValueError("treated holds values other than True and False (1 and 0)")
+    return cast("npt.NDArray[np.bool_]", values.to_numpy(dtype=bool))
 
 
 def _whole(value: float, name: str) -> int:
