@@ -357,7 +357,7 @@ def compare_proportions(
     if reason := _empty_arm(counts):
         return not_estimable("p-value", reason, **known)
     if test == "boschloo" and (counts[1] + 1) * (counts[3] + 1) > LARGEST_BOSCHLOO:
-        reason = f"more than {LARGEST_BOSCHLOO:,} tables are possible, too many to weigh each; see Pearson's test"
+        reason = f"Boschloo's test weighs every possible table, here more than {LARGEST_BOSCHLOO:,}; see Pearson's test"
         return not_estimable("p-value", reason, **known)
     p = float(p_values(*counts, test=test))
     if np.isnan(p):
