@@ -21,7 +21,7 @@ import pandas as pd
 from scipy import special
 
 from respine.results import NAN, Estimate, not_estimable
-from respine.stats.proportions import Floats, proportion, risk_difference, risk_ratio
+from respine.stats.proportions import Floats, as_arm, proportion, risk_difference, risk_ratio
 
 Fit = Literal["maximum likelihood", "Firth", "unadjusted"]
 
@@ -30,7 +30,9 @@ _FIT_NAMES: dict[Fit, str] = {
     "Firth": "g-computation from Firth-penalised logistic regression",
     "unadjusted": "unadjusted risk difference",
 }
-_LARGEST_LINEAR_PREDICTOR = 30.0
+# Linear predictors up to this are harmless; beyond it, the information is looked at.
+_LARGE_LINEAR_PREDICTOR = 15.0
+_LEAST_INFORMATION = 1e-10
 _ITERATIONS = 100
 _TOLERANCE = 1e-10
 _BLOCK = 1_000_000
@@ -167,11 +169,13 @@ def adjusted_risk_difference(
     FDA 2023, Adjusting for Covariates in Randomized Clinical Trials; Firth 1993, doi 10.1093/biomet/80.1.27.
     """
     outcome = pd.array(np.asarray(response), dtype="Float64").to_numpy(dtype=float, na_value=np.nan)
-    arm = np.asarray(treated, dtype=bool)
+    arm = as_arm(treated)
     if not len(outcome) == len(arm) == len(covariates):
         raise ValueError(f"lengths differ: response {len(outcome)}, treated {len(arm)}, covariates {len(covariates)}")
     if not np.isin(outcome[~np.isnan(outcome)], (0, 1)).all():
         raise ValueError("response holds values other than 0, 1 and missing")
+    if np.isinf(covariates.select_dtypes("number").to_numpy(dtype=float, na_value=np.nan)).any():
+        raise ValueError("covariates hold infinite values")
     complete = ~np.isnan(outcome) & covariates.notna().all(axis=1).to_numpy(dtype=bool)
     outcome, arm, used = outcome[complete], arm[complete], covariates[complete]
     n1, n0 = int(arm.sum()), int((~arm).sum())
@@ -222,14 +226,19 @@ def design_matrix(treated: npt.ArrayLike, covariates: pd.DataFrame) -> tuple[Flo
             dropped.append(str(name))
         named += [(f"{name}[{value}]", (column == value).to_numpy(dtype=float)) for value in observed[1:]]
     columns = [np.ones(len(arm)), arm]
+    basis = np.empty((len(arm), 2 + len(named)), order="F")
+    basis[:, :2] = np.linalg.qr(np.column_stack(columns))[0]
     for label, values in named:
         scale = values.std()
         scaled = (values - values.mean()) / scale if scale > 0 else values * 0
-        basis = np.linalg.qr(np.column_stack(columns))[0]
-        residual = scaled - basis @ (basis.T @ scaled)
-        if np.linalg.norm(residual) <= 1e-8 * np.sqrt(len(arm)):
+        known = basis[:, : len(columns)]
+        residual = scaled - known @ (known.T @ scaled)
+        residual -= known @ (known.T @ residual)  # twice: once leaves rounding errors of the size of the column
+        length = np.linalg.norm(residual)
+        if length <= 1e-8 * np.sqrt(len(arm)):
             dropped.append(label)
         else:
+            basis[:, len(columns)] = residual / length
             columns.append(scaled)
     return np.column_stack(columns), dropped
 
@@ -483,7 +492,7 @@ def _newton(y: Floats, designs: _Designs, *, firth: bool) -> tuple[Floats, npt.N
     """Logistic coefficients (M, p) and whether each fit converged.
 
     Newton's method with step halving. Convergence is judged by the change of the linear predictor: under separation the
-    likelihood converges but the linear predictor grows by about 1 in each step for ever.
+    likelihood converges but the linear predictor grows by about 1 in each step for ever, until no information is left.
     """
     beta = np.zeros((len(y), designs.columns))
     converged = np.zeros(len(y), dtype=bool)
@@ -507,10 +516,27 @@ def _newton(y: Floats, designs: _Designs, *, firth: bool) -> tuple[Floats, npt.N
         eta = eta + move
         settled = np.abs(move).max(axis=1) < _TOLERANCE
         converged[active[settled]] = True
-        going = ~settled & (np.abs(eta).max(axis=1) < _LARGEST_LINEAR_PREDICTOR)
+        going = ~settled & _informed(designs, eta)
         if not going.all():
             active, y, designs, eta, reached = active[going], y[going], designs.of(going), eta[going], reached[going]
     return beta, converged
+
+
+def _informed(designs: _Designs, eta: Floats) -> npt.NDArray[np.bool_]:
+    """Whether the data still inform every coefficient: the smallest eigenvalue of the information, against the start.
+
+    Under separation it falls by a factor of e in each step. A large linear predictor alone says nothing: one
+    participant with an extreme covariate has it in a fit that is sound.
+    """
+    informed = np.ones(len(eta), dtype=bool)
+    far = np.flatnonzero(np.abs(eta).max(axis=1) > _LARGE_LINEAR_PREDICTOR)
+    if len(far):
+        mu = special.expit(eta[far])
+        now, start = (
+            np.linalg.eigvalsh(designs.of(far).information(w))[:, 0] for w in (mu * (1 - mu), np.full_like(mu, 0.25))
+        )
+        informed[far] = now > _LEAST_INFORMATION * start
+    return informed
 
 
 def _newton_step(y: Floats, designs: _Designs, eta: Floats, firth: bool) -> Floats:
