@@ -66,7 +66,7 @@ def infer(design: Design, optimum: Optimum) -> Inference:
     flat = E.reshape(r, m * m)
     D = (flat.T @ theta_variance @ flat).reshape(m, m, m, m)
     N = W @ np.einsum("gja,ijab->gib", W, D, optimize=True) @ W
-    Q = (N.ravel() @ design.XX.reshape(-1, k * k)).reshape(k, k)
+    Q = design.units.reshape(-1, k).T @ (N[design.pattern] @ design.units).reshape(-1, k)
     weighted = np.tensordot(theta_variance, P, 1)
     PPhiP = (P @ Phi @ weighted).sum(axis=0)
     adjusted = Phi + 2 * Phi @ (Q - PPhiP) @ Phi
