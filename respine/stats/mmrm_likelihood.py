@@ -112,7 +112,7 @@ def prepare(X: FloatArray, subject: Any, visit: Any) -> Design:
         If a participant has two rows for one visit; the message names the participants.
     """
     subjects, ids = pd.factorize(np.asarray(subject), sort=True)
-    codes, visits = pd.factorize(np.asarray(visit), sort=True)
+    codes, visits = pd.factorize(pd.Series(visit), sort=True)
     n, m = len(ids), len(visits)
     seen = np.zeros((n, m), dtype=int)
     np.add.at(seen, (subjects, codes), 1)

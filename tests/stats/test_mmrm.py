@@ -322,6 +322,34 @@ def test_prepared_model_fits_other_outcomes() -> None:
 # Designs and data that a trial can have ----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("covariance", ["un", "ar1h"])
+def test_named_visits_keep_the_order_of_their_categories(covariance: Any) -> None:
+    data = small_trial(4, missing=0.1)
+    names = {1: "Week 4", 3: "Week 13", 6: "Week 26"}  # alphabetically the second comes first
+    named = data.assign(AVISITN=pd.Categorical(data["AVISITN"].map(names), list(names.values()), ordered=True))
+    found, expected = change(named, covariance=covariance), change(data, covariance=covariance)
+    assert list(found.differences) == list(names.values())
+    assert found.deviance == pytest.approx(expected.deviance, abs=1e-9)
+    assert [e.value for e in found.differences.values()] == [e.value for e in expected.differences.values()]
+    assert list(found.covariance.index) == list(names.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"method": "reml"}, "one of REML, ML"), ({"covariance": "cs"}, "one of un, toeph"), ({"df": "kr"}, "kenward")],
+)
+def test_unknown_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        change(small_trial(1), **options)
+
+
+def test_infinite_values_are_refused() -> None:
+    data = small_trial(1)
+    data.loc[3, "CHG"] = math.inf
+    with pytest.raises(ValueError, match="CHG holds an infinite value"):
+        change(data)
+
+
 def test_collinear_columns_are_dropped_like_r() -> None:
     plain = fev_fit(["ONE", "TRT"])
     data = fev().dropna(subset=["FEV1"])
