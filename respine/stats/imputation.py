@@ -178,9 +178,7 @@ class Imputations:
         size = max(self.data.n * len(self.data.columns), 1)
         for some in np.array_split(np.arange(self.m), -(-self.m * size // _BLOCK)):
             arms = self._arms[0].of(some), self._arms[1].of(some)
-            completed[some] = self._layout.complete(
-                method, arms, self._filled[some], self._residuals[some], wanted
-            )
+            completed[some] = self._layout.complete(method, arms, self._filled[some], self._residuals[some], wanted)
             completed[some] += shift
         return completed
 
