@@ -32,6 +32,8 @@ _FIT_NAMES: dict[Fit, str] = {
 _LARGEST_LINEAR_PREDICTOR = 30.0
 _ITERATIONS = 100
 _TOLERANCE = 1e-10
+_BLOCK = 1_000_000
+"""Participants over all data sets that are fitted at a time, so that memory does not grow with the data sets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,9 @@ class StandardisedRisks:
     def variance(self) -> Floats:
         """Variances of the risk differences with covariates random, shape (M,)."""
         return difference_variance(self.covariance)
+
+
+_ARRAYS = tuple(field.name for field in dataclasses.fields(StandardisedRisks) if field.name != "parameters")
 
 
 def difference_variance(covariance: Floats) -> Floats:
@@ -380,28 +385,37 @@ def standardised_risks(
         has as many columns as participants, or Firth's fit does not converge: the plain risks, with the Agresti-Caffo
         variance (one event and one non-event added to each arm), which is never 0.
     """
-    y = np.atleast_2d(np.asarray(response, dtype=float))
-    X = np.broadcast_to(np.asarray(design, dtype=float), (len(y), *np.shape(design)[-2:]))
-    p = X.shape[2]
-    gram = np.swapaxes(X, 1, 2) @ X if np.ndim(design) == 3 else np.asarray(design).T @ np.asarray(design)
+    y, X = np.atleast_2d(np.asarray(response, dtype=float)), np.asarray(design, dtype=float)
+    parts = [
+        _standardised_risks(y[rows], _of(X, rows), small_sample)
+        for rows in np.array_split(np.arange(len(y)), max(1, -(-y.size // _BLOCK)))
+    ]
+    return StandardisedRisks(
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS}, parameters=X.shape[-1]
+    )
+
+
+def _standardised_risks(y: Floats, X: Floats, small_sample: bool) -> StandardisedRisks:
+    p = X.shape[-1]
+    gram = np.swapaxes(X, -1, -2) @ X
     full_rank = np.broadcast_to(np.linalg.matrix_rank(gram, hermitian=True) == p, len(y))
     varies = y.min(axis=1) < y.max(axis=1)
     fit = np.full(len(y), "unadjusted", dtype="<U18")
     beta = np.zeros((len(y), p))
     # With a term for every participant the fit is a description: its residuals have nothing left to say.
     todo = np.flatnonzero(full_rank & varies & (y.shape[1] > p))
-    beta[todo], done = _newton(y[todo], X[todo], firth=False)
+    beta[todo], done = _newton(y[todo], _of(X, todo), firth=False)
     fit[todo[done]] = "maximum likelihood"
     if p > 2:
         todo = todo[~done]
-        beta[todo], done = _newton(y[todo], X[todo], firth=True)
+        beta[todo], done = _newton(y[todo], _of(X, todo), firth=True)
         fit[todo[done]] = "Firth"
     risks, covariances = _standardise(y, X, beta, fit == "Firth")
     if small_sample and y.shape[1] > p:
         for covariance, rows in ((covariances[0], fit == "maximum likelihood"), (covariances[1], fit != "unadjusted")):
             covariance[rows] *= y.shape[1] / (y.shape[1] - p)
     plain = np.flatnonzero(fit == "unadjusted")
-    risks[plain], plain_covariance = _plain_risks(y[plain], X[plain, :, 1])
+    risks[plain], plain_covariance = _plain_risks(y[plain], _of(X, plain)[..., 1])
     for covariance in covariances:
         covariance[plain] = plain_covariance
     return StandardisedRisks(
@@ -421,7 +435,7 @@ def _newton(y: Floats, X: Floats, *, firth: bool) -> tuple[Floats, npt.NDArray[n
     Newton's method with step halving. Convergence is judged by the change of the linear predictor: under separation the
     likelihood converges but the linear predictor grows by about 1 in each step for ever.
     """
-    beta = np.zeros(X.shape[::2])
+    beta = np.zeros((len(y), X.shape[-1]))
     converged = np.zeros(len(y), dtype=bool)
     active = np.arange(len(y))
     eta = np.zeros(y.shape)
@@ -443,7 +457,7 @@ def _newton(y: Floats, X: Floats, *, firth: bool) -> tuple[Floats, npt.NDArray[n
         converged[active[settled]] = True
         going = ~settled & (np.abs(eta).max(axis=1) < _LARGEST_LINEAR_PREDICTOR)
         if not going.all():
-            active, y, X, eta = active[going], y[going], X[going], eta[going]
+            active, y, X, eta = active[going], y[going], _of(X, going), eta[going]
     return beta, converged
 
 
@@ -452,14 +466,11 @@ def _newton_step(y: Floats, X: Floats, eta: Floats, firth: bool) -> Floats:
     weight = mu * (1 - mu)
     residual = y - mu
     if firth:
-        leverage = weight * (X * np.swapaxes(np.linalg.solve(_information(X, weight), np.swapaxes(X, 1, 2)), 1, 2)).sum(
-            2
-        )
+        leverage = weight * _quadratic_forms(X, cast(Floats, np.linalg.inv(_information(X, weight))))
         residual = residual + leverage * (0.5 - mu)
         # The penalty acts as `leverage` further observations; the plain information would overshoot.
         weight = weight * (1 + leverage)
-    score = _times(np.swapaxes(X, 1, 2), residual)
-    return cast(Floats, np.linalg.solve(_information(X, weight), score[..., None])[..., 0])
+    return cast(Floats, np.linalg.solve(_information(X, weight), _sums(X, residual)[..., None])[..., 0])
 
 
 def _log_likelihood(y: Floats, X: Floats, eta: Floats, firth: bool) -> Floats:
@@ -470,21 +481,49 @@ def _log_likelihood(y: Floats, X: Floats, eta: Floats, firth: bool) -> Floats:
     return cast(Floats, value)
 
 
+# Designs are (M, n, p), one a data set, or (n, p) for all of them: then everything below is one matrix product, and
+# nothing of the size M n p is ever made.
+
+
+def _of(X: Floats, datasets: npt.NDArray[Any]) -> Floats:
+    """The designs of some data sets."""
+    return X if X.ndim == 2 else X[datasets]
+
+
+def _times(X: Floats, vectors: Floats) -> Floats:
+    """X v of each data set: (M, p) to (M, n)."""
+    return vectors @ X.T if X.ndim == 2 else (X @ vectors[..., None])[..., 0]
+
+
+def _sums(X: Floats, values: Floats) -> Floats:
+    """X' v of each data set: (M, n) to (M, p)."""
+    return values @ X if X.ndim == 2 else (np.swapaxes(X, 1, 2) @ values[..., None])[..., 0]
+
+
 def _information(X: Floats, weight: Floats) -> Floats:
-    return np.swapaxes(X, 1, 2) @ (weight[..., None] * X)
+    """X' diag(w) X of each data set: (M, n) to (M, p, p)."""
+    if X.ndim == 3:
+        return np.swapaxes(X, 1, 2) @ (weight[..., None] * X)
+    i, j = np.triu_indices(X.shape[1])
+    information = np.empty((len(weight), X.shape[1], X.shape[1]))
+    information[:, i, j] = information[:, j, i] = weight @ (X[:, i] * X[:, j])
+    return information
 
 
-def _times(matrices: Floats, vectors: Floats) -> Floats:
-    """Matrix times vector, one pair a data set."""
-    return (matrices @ vectors[..., None])[..., 0]
+def _quadratic_forms(X: Floats, matrices: Floats) -> Floats:
+    """x_i' S x_i of each participant and data set: (M, p, p) symmetric to (M, n)."""
+    if X.ndim == 3:
+        return cast(Floats, (X * (X @ matrices)).sum(axis=2))
+    i, j = np.triu_indices(X.shape[1])
+    return (matrices[:, i, j] * np.where(i == j, 1, 2)) @ (X[:, i] * X[:, j]).T
 
 
 def _standardise(
     y: Floats, X: Floats, beta: Floats, firth: npt.NDArray[np.bool_]
 ) -> tuple[Floats, tuple[Floats, Floats, Floats]]:
     """Risks (M, 2), and their covariances (M, 2, 2): covariates random, fixed with HC0, fixed model-based."""
-    n = X.shape[1]
-    arm = X[:, :, 1]
+    n = X.shape[-2]
+    arm = np.broadcast_to(X[..., 1], y.shape)
     eta = _times(X, beta)
     base = eta - arm * beta[:, 1:2]
     mu = special.expit(np.stack([base + beta[:, 1:2], base], axis=1))  # (M, 2, n): under treatment, under control
@@ -503,12 +542,11 @@ def _standardise(
     gradient[:, 0, 1], gradient[:, 1, 1] = slope[:, 0].sum(axis=1), 0.0  # column 1 set to the arm of each risk
     information = _information(X, weight)
     usable = np.isfinite(np.linalg.slogdet(information)[1])
-    information[~usable] = np.eye(X.shape[2])
+    information[~usable] = np.eye(X.shape[-1])
     # (M, 2, p): how each risk moves with the scores of the coefficients.
     sensitivity = np.swapaxes(np.linalg.solve(information, np.swapaxes(gradient, 1, 2)), 1, 2)
     model = sensitivity @ np.swapaxes(gradient, 1, 2)
-    scores = sensitivity @ np.swapaxes(X * residual[..., None], 1, 2)
-    fixed = scores @ np.swapaxes(scores, 1, 2)
+    fixed = sensitivity @ _information(X, residual**2) @ np.swapaxes(sensitivity, 1, 2)
     spread = mu - risks[:, :, None]
     random[firth] = (model + spread @ np.swapaxes(spread, 1, 2) / n**2)[firth]
     return risks, (random, fixed, model)
@@ -516,6 +554,7 @@ def _standardise(
 
 def _plain_risks(y: Floats, arm: Floats) -> tuple[Floats, Floats]:
     """Observed risks (M, 2) and their diagonal Agresti-Caffo covariances (M, 2, 2)."""
+    arm = np.broadcast_to(arm, y.shape)
     members = np.stack([arm, 1 - arm], axis=1)
     n = members.sum(axis=2)
     events = (members * y[:, None]).sum(axis=2)
