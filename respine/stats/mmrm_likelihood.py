@@ -28,7 +28,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from numpy.linalg import LinAlgError
 
 from respine.stats.linear import BoolArray, FloatArray, FullRank, IntArray, full_rank
 from respine.stats.mmrm_covariance import (
@@ -267,7 +267,7 @@ def differentiate(design: Design, data: Outcome, cov: Covariance, state: State, 
     R = data.rest + design.by_pattern(r[:, :, None] * r[:, None, :])
     T = np.zeros_like(R)
     if method == "REML":
-        T = design.by_pattern(design.units @ Phi @ design.units.swapaxes(1, 2))
+        T = design.by_pattern((design.units.reshape(-1, k) @ Phi).reshape(U, m, k) @ design.units.swapaxes(1, 2))
     WRW, WTW = W @ R @ W, W @ T @ W
     counts = design.counts[:, None, None]
     S = (counts * W - WRW - WTW).sum(axis=0)
@@ -375,11 +375,12 @@ def _newton_step(derivatives: Derivatives) -> tuple[FloatArray, bool]:
             continue
         d = np.sqrt(diagonal)
         try:
-            factor = cho_factor(hessian / np.outer(d, d) + (0 if observed else 1e-8) * np.eye(len(d)))
+            factor = np.linalg.cholesky(hessian / (d[:, None] * d) + (0 if observed else 1e-8) * np.eye(len(d)))
         except LinAlgError:
             continue
-        if np.diag(factor[0]).min() > 1e-6:
-            return -cho_solve(factor, derivatives.gradient / d) / d, observed
+        if np.diag(factor).min() > 1e-6:
+            half = np.linalg.solve(factor, derivatives.gradient / d)
+            return -np.linalg.solve(factor.T, half) / d, observed
     raise NoInteriorOptimumError("the information matrix is singular")
 
 
