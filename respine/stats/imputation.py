@@ -325,6 +325,8 @@ def ancova(
     columns = [np.ones((m, n, 1)), np.broadcast_to(arm[:, None], (m, n, 1))]
     if covariates is not None:
         extra = np.asarray(covariates, float)
+        # In units of their spread around their means, which changes nothing but the numerics.
+        extra = (extra - extra.mean(axis=-2, keepdims=True)) / extra.std(axis=-2, keepdims=True)
         columns.append(np.broadcast_to(extra, (m, n, extra.shape[-1])))
     x = np.concatenate(columns, axis=2)
     df = n - x.shape[2]

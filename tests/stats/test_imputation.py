@@ -293,6 +293,16 @@ def test_ancova_without_covariates_is_the_t_test() -> None:
     assert df == 28
 
 
+def test_ancova_does_not_depend_on_the_origin_and_unit_of_a_covariate() -> None:
+    rng = np.random.default_rng(1)
+    baseline = rng.normal(size=(2, 30))
+    y, arm = baseline + rng.normal(size=(2, 30)), np.arange(30) < 12
+    expected = imp.ancova(y, arm, baseline[:, :, None])
+    found = imp.ancova(y, arm, 1e-3 * baseline[:, :, None] + 1e3)
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-8)
+
+
 # --- data that a trial can have ---------------------------------------------------------------------------------------
 
 
