@@ -64,19 +64,20 @@ def completed_responses(
     Returns
     -------
     tuple
-        (m, n) of 0 and 1, NaN where even the imputed data leave it open; (m, n, p) completed outcomes.
+        (m, n) of 0 and 1, NaN where even the imputed data leave it open; (m, n, 4) completed VAS and ODI, first at
+        baseline, then at the primary month.
     """
     rule = parameters or study.parameters
     delta = delta or {}
+    months = (0.0, float(rule.primary_month))
     completed = imputations.completed(
-        method, delta_treatment=delta.get("treatment"), delta_control=delta.get("control")
+        method,
+        delta_treatment=delta.get("treatment"),
+        delta_control=delta.get("control"),
+        columns=[(code, month) for month in months for code in INSTRUMENTS],
     )
-    at = {column: completed[:, :, k] for k, column in enumerate(imputations.data.columns)}
-    month = float(rule.primary_month)
-    rescued = rescued_before(study)
-    derived = response_from_values(
-        at["VASPAIN", 0.0], at["VASPAIN", month], at["ODI", 0.0], at["ODI", month], rule, rescued
-    )
+    vas_base, odi_base, vas, odi = np.moveaxis(completed, 2, 0)
+    derived = response_from_values(vas_base, vas, odi_base, odi, rule, rescued_before(study))
     return derived.response, completed
 
 
