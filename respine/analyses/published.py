@@ -20,6 +20,7 @@ from respine.stats.compatibility import (
     implied_difference,
     pairs_giving,
 )
+from respine.stats.proportions import TESTS as TEST_NAMES
 from respine.stats.proportions import compare_proportions
 from respine.trial.published import published
 
@@ -47,7 +48,8 @@ def analyse() -> Results:
     _count(results, "pairs", len(pairs), method)
     fitting = pairs_giving(pairs, facts["p"])
     for test in TESTS:
-        _count(results, f"pairs.{test}", int((fitting["test"] == test).sum()), f"{method}; {test} p-value as published")
+        by_test = f"{method} and give the published p-value by the {TEST_NAMES[test]}"
+        _count(results, f"pairs.{test}", int((fitting["test"] == test).sum()), by_test)
     for role in ("treatment", "control"):
         n = facts[f"n_{role}"]
         whole = compatible_counts(facts[role], n_min=n, n_max=n)

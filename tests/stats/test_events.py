@@ -113,6 +113,18 @@ def test_rates_agree_with_poisson_test() -> None:
         )
 
 
+def test_limits_of_a_rate_scale_with_time_and_equal_the_published_ones() -> None:
+    """Garwood's limits for 10 events are 4.795 and 18.390 (any table of exact Poisson limits)."""
+    ten = ev.incidence_rate(10, 1, per=1)
+    assert (ten.lower, ten.upper) == pytest.approx((4.795, 18.390), abs=5e-4)
+    slower = ev.incidence_rate(10, 4, per=1)
+    assert [4 * slower.value, 4 * slower.lower, 4 * slower.upper] == pytest.approx([ten.value, ten.lower, ten.upper])
+    ratio, swapped = ev.rate_ratio(12, 50.2, 7, 48.8), ev.rate_ratio(7, 48.8, 12, 50.2)
+    assert [1 / swapped.value, 1 / swapped.upper, 1 / swapped.lower, swapped.p] == pytest.approx(
+        [ratio.value, ratio.lower, ratio.upper, ratio.p]
+    )
+
+
 def test_zero_event_bound_agrees_with_binom_test() -> None:
     for answer in ANSWERS["zero"]:
         assert ev.zero_event_bound(answer["n"]).value == pytest.approx(answer["bound"], rel=1e-9)

@@ -177,6 +177,10 @@ def test_without_covariates_it_is_the_plain_difference(counts):
     wald = np.sqrt(p1 * (1 - p1) / n1 + p0 * (1 - p0) / n0)
     for estimate in (result.difference, result.difference_fixed, result.difference_model):
         assert [estimate.value, estimate.se] == pytest.approx([p1 - p0, wald], abs=1e-9)
+        if abs(estimate.p - 0.05) > 1e-9:
+            assert (estimate.p < 0.05) == (estimate.lower > 0 or estimate.upper < 0)
+    if abs(result.ratio.p - 0.05) > 1e-9:
+        assert (result.ratio.p < 0.05) == (result.ratio.lower > 1 or result.ratio.upper < 1)
     assert result.fit == "maximum likelihood"
 
 
