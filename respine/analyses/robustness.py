@@ -42,11 +42,16 @@ _CHOICE = {"analysis": "Specification curve", "parameter": "RESPONSE", "arm": "d
 def analyse(study: Study) -> Results:
     """Everything about robustness but the simulation.
 
-    Ids: those of :mod:`respine.analyses.missing_data`; ``robustness.rule.<sweep>.t<threshold>.<rescue>``;
-    ``robustness.choice.<rule>.<set>.<missing>.<analysis>``, and over these ``robustness.spec.<summary>``.
+    Ids: those of :mod:`respine.analyses.missing_data`; ``robustness.imputations``;
+    ``robustness.rule.<sweep>.t<threshold>.<rescue>``; ``robustness.choice.<rule>.<set>.<missing>.<analysis>``, and over
+    these ``robustness.spec.<summary>``.
     """
     prepared = Prepared.of(study)
     results = side_by_side(prepared)
+    m = prepared.imputations.m
+    used = "as the parameters say" if m == study.parameters.imputations else "fewer, since the trial is large"
+    count = Estimate(statistic="count of imputations", value=m, n=m, method=f"count of imputations, {used}")
+    results.add("robustness.imputations", count, analysis="Missing data", set="ITT", parameter="RESPONSE")
     for part in (tipping_point(prepared), rule_sweep(prepared), specification_curve(prepared)):
         results.extend(part.values())
     return results

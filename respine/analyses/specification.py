@@ -55,7 +55,7 @@ _ANALYSES: dict[str, str] = {
 # A trial as large as this needs no more imputations to tell the methods apart, and would need gigabytes for them.
 _IMPUTED_PARTICIPANTS = 500_000
 _FEWEST_IMPUTATIONS = 5
-# Participants over all data sets that are fitted at a time; keeps the design matrices of a batch in the cache.
+# Participants over all data sets whose design matrices are held at a time, where each data set has its own.
 _BATCH = 500_000
 
 
@@ -241,9 +241,8 @@ class Prepared:
         sound = ~np.isnan(responses).any(axis=(1, 2)) & bool(n and treated.any() and not treated.all())
         yield from ((int(i), None) for i in np.flatnonzero(~sound))
         todo = np.flatnonzero(sound)
-        for batch in np.array_split(todo, -(-len(todo) * m * n // _BATCH) or 1):
-            if not len(batch):
-                continue
+        batches = 1 if design.ndim == 2 else -(-len(todo) * m * n // _BATCH)
+        for batch in np.array_split(todo, min(batches, len(todo))) if len(todo) else ():
             own = design if design.ndim == 2 else np.tile(design, (len(batch), 1, 1))
             fitted = standardised_risks(responses[batch].reshape(-1, n), own)
             for place, i in enumerate(batch):

@@ -100,7 +100,8 @@ def missing_table(results: Results, arms: Arms, level: float, month: float) -> T
         headings=(f"n {arms.treatment}", f"n {arms.control}"),
         notes=(
             f"Reference-based methods impute {arms.treatment} after departure from {arms.control}; the same draws "
-            "serve all imputations. G-computation, influence-function standard error.",
+            f"serve all imputations, {results['robustness.imputations'].value:g} by each method. G-computation, "
+            "influence-function standard error.",
         ),
     )
 
