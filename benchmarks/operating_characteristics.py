@@ -37,13 +37,20 @@ def rows() -> Iterator[Row]:
     """Complete-case analyses and MMRM in many trials, multiple imputation in fewer."""
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool_of_workers:
         start = time.perf_counter()
-        found = list(pool_of_workers.map(complete_cases, range(TRIALS // _CHUNK)))
+        found, processor = zip(*pool_of_workers.map(_timed, range(TRIALS // _CHUNK)), strict=True)
         elapsed = time.perf_counter() - start
         what = f"{TRIALS:,} simulated trials: both co-primary analyses and the MMRM of VAS"
-        yield Row(what, f"{elapsed:.3g} s on {os.cpu_count()} cores", goal="30 s on 2 cores")
-        yield from _coverage(found)
+        # On a busy machine the processors' time says more than the clock's.
+        spent = f"processor time {sum(processor):.3g} s"
+        yield Row(what, f"{elapsed:.3g} s on {os.cpu_count()} cores", spent, goal="30 s on 2 cores")
+        yield from _coverage(list(found))
         seeds = range(1000, 1000 + IMPUTED_TRIALS // _CHUNK)
         yield from _coverage(list(pool_of_workers.map(imputed, seeds)))
+
+
+def _timed(seed: int) -> tuple[Found, float]:
+    start = time.process_time()
+    return complete_cases(seed), time.process_time() - start
 
 
 def _coverage(chunks: list[Found]) -> Iterator[Row]:
@@ -54,7 +61,8 @@ def _coverage(chunks: list[Found]) -> Iterator[Row]:
         share = float(all_trials.covers(0.0, _PARAMETERS.level)[known].mean())
         error = (share * (1 - share) / known.sum()) ** 0.5
         value = f"{share:.1%} (MC error {error:.1%})"
-        yield Row(f"Coverage under the null: {name}", value, f"{known.sum():,} trials", goal="94% to 96%")
+        rejected = f"type I error {1 - share:.1%}, {known.sum():,} trials"
+        yield Row(f"Coverage under the null: {name}", value, rejected, goal="94% to 96%, error 4% to 6%")
 
 
 def complete_cases(seed: int) -> Found:

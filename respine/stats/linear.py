@@ -29,6 +29,9 @@ ARMS = ("treatment", "control")
 _ALIAS_TOLERANCE = 1e-7
 _ESTIMABLE_TOLERANCE = 1e-8
 
+# One, and what rounding may take from it.
+_LEAST_DF = 1 - 1e-6
+
 
 def known(values: ArrayLike) -> FloatArray:
     """The values that are not missing, as floats."""
@@ -144,11 +147,15 @@ def arm_indicators(arms: pd.Series[Any]) -> FloatArray:
 def t_estimate(statistic: str, value: float, se: float, df: float, level: float, **context: Any) -> Estimate:
     """An :class:`Estimate` with the interval value +- t(df) se and the two-sided p of value / se.
 
-    Without residual degrees of freedom or variation there is a number but no interval, and the note says so.
+    Without residual variation or one degree of freedom there is a number but no interval, and the note says so: the
+    approximate degrees of freedom of a mixed model in a handful of participants can be a small fraction of one, and the
+    interval then reaches to billions.
     """
     note = context.pop("note", "")
-    if not (df > 0 and se > 0 and math.isfinite(se)):
-        why = "no residual variation" if df > 0 else "no residual degrees of freedom"
+    if not (df > _LEAST_DF and se > 0 and math.isfinite(se)):
+        why = "no residual variation"
+        if not df > _LEAST_DF:
+            why = "fewer than one degree of freedom" if df > 0 else "no residual degrees of freedom"
         note = "; ".join(filter(None, [note, f"no interval: {why}"]))
         return Estimate(statistic=statistic, value=value, note=note, **context)
     half = float(stdtrit(df, (1 + level) / 2)) * se

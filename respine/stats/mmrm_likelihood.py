@@ -114,8 +114,7 @@ def prepare(X: FloatArray, subject: Any, visit: Any) -> Design:
     subjects, ids = pd.factorize(np.asarray(subject), sort=True)
     codes, visits = pd.factorize(pd.Series(visit), sort=True)
     n, m = len(ids), len(visits)
-    seen = np.zeros((n, m), dtype=int)
-    np.add.at(seen, (subjects, codes), 1)
+    seen = np.bincount(subjects * m + codes, minlength=n * m).reshape(n, m)
     if (seen > 1).any():
         repeated = [str(i) for i in ids[(seen > 1).any(axis=1)]]
         more = f" and {len(repeated) - 5} more" if len(repeated) > 5 else ""

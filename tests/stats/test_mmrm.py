@@ -471,6 +471,20 @@ def test_fewer_participants_than_parameters() -> None:
     assert all(e.estimable == (e.note.count("not estimable") == 0) for e in result.differences.values())
 
 
+def test_less_than_one_degree_of_freedom_gives_no_interval() -> None:
+    bare = [
+        estimate
+        for seed in range(12)
+        for estimate in change(small_trial(seed, n=5, missing=0.2), factors=()).differences.values()
+        if "fewer than one degree of freedom" in estimate.note
+    ]
+    assert bare
+    for estimate in bare:
+        assert estimate.estimable
+        assert math.isnan(estimate.lower)
+        assert math.isnan(estimate.p)
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
