@@ -25,8 +25,9 @@ from respine.book.paths import Repository, files_below, sha256, write_whole
 
 PACKAGE = Path(__file__).resolve().parents[1]
 TABLE_SUFFIXES = (
-    ".csv", ".csv.gz", ".parquet", ".xpt", ".sas7bdat", ".sav", ".dta", ".json", ".xlsx",
+    ".csv", ".csv.gz", ".parquet", ".xpt", ".sas7bdat", ".sav", ".dta", ".json", ".ndjson", ".xlsx",
 )  # fmt: skip
+_SETTINGS = "dataset.yml"
 KEPT_PER_CHAPTER = 8
 _IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+(?P<base>\.*[\w.]*)[ \t]+import[ \t]+(?:\((?P<many>[^)]*)\)|(?P<few>[^#\n]*))"
@@ -98,14 +99,16 @@ class World:
             tables={
                 name: value
                 for name, value in self.tables.items()
-                if chapter.tables is None or name.split(".")[0].lower() in chapter.tables or name in _ALWAYS_READ
+                if chapter.tables is None or name.split(".")[0].lower() in chapter.tables or _always_read(name)
             },
             modules=module_hashes(modules, self.sources),
             versions=self.versions,
         )
 
 
-_ALWAYS_READ = ("dataset.yml", "published")
+def _always_read(name: str) -> bool:
+    """Whether a file concerns every chapter: what the data set says of itself, or a workbook, which holds any table."""
+    return name.lower() in (_SETTINGS, "published") or name.lower().endswith(".xlsx")
 
 
 def taken(chapter: Chapter, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,14 +134,20 @@ def table_hashes(repository: Repository, data: Path) -> dict[str, str]:
     """Hash of each table of the data set, of its ``dataset.yml``, and of the published numbers as one."""
     if not data.exists():
         raise RefusedError(f"there is no data set at {repository.relative(data)}")
-    files = [data] if data.is_file() else sorted(path for path in data.iterdir() if path.is_file())
     hashes = {
         path.name: sha256(path)
-        for path in files
-        if path.name.lower().endswith(TABLE_SUFFIXES) or path.name == "dataset.yml"
+        for path in data_files(data)
+        if path.name.lower().endswith(TABLE_SUFFIXES) or path.name.lower() == _SETTINGS
     }
     published = {repository.relative(path): sha256(path) for path in files_below(repository.published)}
     return {**hashes, "published": digest(published)} if published else hashes
+
+
+def data_files(data: Path) -> list[Path]:
+    """The files of a data set: those of its folder, or the workbook and the ``dataset.yml`` beside it."""
+    if data.is_dir():
+        return sorted(path for path in data.iterdir() if path.is_file())
+    return [data, *(path for path in data.parent.iterdir() if path.name.lower() == _SETTINGS and path.is_file())]
 
 
 def package_sources() -> dict[str, str]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from respine.trial import contract, deriving, reading, typed
+from respine.trial import contract, deriving, reading, store, typed
 from respine.trial.contract import PARAMETERS, TABLES, nominal_day, parameters_of
 from respine.trial.dataset import Settings, read_settings
 from respine.trial.findings import CheckReport, DataError, Findings, suggestion
@@ -22,7 +22,7 @@ Tables = dict[str, TypedTable]
 
 
 def load_trial(folder: str | Path, treatment: str | None = None, control: str | None = None) -> Trial:
-    """The checked and derived data set.
+    """The checked and derived data set; where a build has kept just this one, it is recalled (:mod:`.store`).
 
     Parameters
     ----------
@@ -36,6 +36,9 @@ def load_trial(folder: str | Path, treatment: str | None = None, control: str | 
     DataError
         The data set breaks the contract; carries the report.
     """
+    kept = store.recall(Path(folder), treatment, control)
+    if kept is not None:
+        return kept
     report = check(folder, treatment, control)
     if report.trial is None:
         raise DataError(report)

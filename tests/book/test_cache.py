@@ -77,6 +77,27 @@ class TestMutations:
         (repository.root / "data" / "tiny" / "ADQS.parquet").write_bytes(b"PAR1")
         assert stale(repository) == {"chapters/second": ["table ADQS.parquet added"]}
 
+    def test_a_workbook_concerns_every_chapter(self, repository: Repository) -> None:
+        book = repository.root / "data" / "tiny" / "Trial.xlsx"
+        book.write_bytes(b"PK")
+        remember(repository, make_plan(repository))
+        append(book, "x")
+        assert set(stale(repository)) == ALL
+
+    def test_the_settings_beside_a_workbook(self, repository: Repository, tmp_path: Path) -> None:
+        book, beside = tmp_path / "trial.xlsx", tmp_path / "DATASET.yml"
+        book.write_bytes(b"PK")
+        beside.write_text("title: a\n")
+        remember(repository, make_plan(repository, data=book))
+        assert stale(repository, data=book) == {}
+        append(beside, "source: b\n")
+        assert stale(repository, data=book) == {name: ["table DATASET.yml"] for name in sorted(ALL)}
+
+    def test_every_format_that_can_be_read_is_watched(self) -> None:
+        from respine.trial.reading import FORMATS
+
+        assert {suffix.removeprefix(".") for suffix in staleness.TABLE_SUFFIXES} == set(FORMATS)
+
     def test_code(self, repository: Repository) -> None:
         remember(repository, make_plan(repository))
         change_cell(repository.root, "third", "count", "2 + 2")

@@ -35,7 +35,7 @@ Command = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(building, "check_data", lambda repository, plan, cache: "")
+    monkeypatch.setattr(building, "check_data", lambda repository, plan, cache, share=False: "")
     monkeypatch.setattr(rendering, "render", render_plainly)
     root = make_repository(tmp_path / "book")
     monkeypatch.chdir(root / "chapters")
@@ -203,7 +203,7 @@ def test_outside_a_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
 def test_an_unexpected_error_has_a_traceback_only_on_request(
     root: Path, respine: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*arguments: Any) -> None:
+    def fail(*arguments: Any, **chosen: Any) -> None:
         raise RuntimeError("surprise")
 
     monkeypatch.setattr(building, "check_data", fail)

@@ -38,7 +38,7 @@ HOSTILE = "=1 <script>alert(1)</script>"
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(building, "check_data", lambda repository, plan, cache: "")
+    monkeypatch.setattr(building, "check_data", lambda repository, plan, cache, share=False: "")
     monkeypatch.setattr(rendering, "render", render_plainly)
     return make_repository(tmp_path / "book")
 
