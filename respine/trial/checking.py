@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -55,8 +56,7 @@ def check(folder: str | Path, treatment: str | None = None, control: str | None 
     if "adsl" in tables:
         _check_adsl(tables["adsl"], settings, findings)
         _check_across(tables, settings, findings)
-    trial = None if findings.failed else deriving.derive(tables, settings)
-    return findings.report(trial, str(folder))
+    return findings.report(lambda: deriving.derive(tables, settings), str(folder))
 
 
 def _read(folder: Path, findings: Findings, treatment: str | None, control: str | None) -> tuple[Settings, Tables]:
@@ -129,7 +129,7 @@ def _check_condition(table: TypedTable, column: contract.Column, where: contract
         return
     table.report(findings, "required", column.name, needed, f"{column.allowed}, {where}")
     if where.only:
-        surplus = known & ~asked & ~table.empty(column.name)
+        surplus = known & ~asked & ~table.missing(column.name)
         # Where the condition's own cell is empty against the rules, that is the finding.
         surplus &= ~table.missing(where.column) if where.values else True
         table.report(findings, "blank-elsewhere", column.name, surplus, f"empty; filled {where}")
@@ -233,9 +233,10 @@ def _check_study(adsl: TypedTable, findings: Findings) -> None:
 def _check_randomised(adsl: TypedTable, settings: Settings, findings: Findings) -> None:
     """Somebody in each arm, and inside the protocol."""
     randomised = adsl.text["RANDFL"].isin(("Y",))
-    if not randomised.any() and not adsl.is_bad("RANDFL").any():
+    certain = not adsl.is_bad("RANDFL").any()
+    if certain and not randomised.any():
         findings.add("none-randomised", "adsl", "RANDFL", value=f"{len(adsl)} rows, none Y", allowed="at least one Y")
-    elif "TRT01P" in adsl.raw and not adsl.is_bad("TRT01P").any():
+    elif certain and "TRT01P" in adsl.raw and not adsl.is_bad("TRT01P").any():
         for role, label in (("treatment", settings.treatment), ("control", settings.control)):
             if not (adsl.text["TRT01P"].isin((label,)) & randomised).any():
                 allowed = f"participants in the {role} arm; if it has another label, set the parameter {role}"
@@ -288,7 +289,10 @@ def _check_across(tables: Tables, settings: Settings, findings: Findings) -> Non
         table.subject = row[table.codes("USUBJID", ids)]
         if name != "adsl" and known:
             unknown = (table.subject < 0) & ~table.missing("USUBJID")
-            table.report(findings, "unknown-subject", "USUBJID", unknown, "a USUBJID of adsl")
+            near = _near_ids(ids) if unknown.any() else {}
+            found = table.written("USUBJID", unknown)
+            allowed = [f"a USUBJID of adsl{near.get(_bare_id(subject), '')}" for subject in found]
+            table.report(findings, "unknown-subject", "USUBJID", unknown, allowed)
     randomised = adsl.text["RANDFL"].isin(("Y",))
     for name in ("adqs", "admi", "adis"):
         if name in tables:
@@ -297,6 +301,15 @@ def _check_across(tables: Tables, settings: Settings, findings: Findings) -> Non
         _check_baseline(tables["adqs"], adsl, randomised, findings)
     if "adae" in tables:
         _check_events(tables["adae"], ~adsl.empty("TRT01A"), findings)
+
+
+def _bare_id(subject: str) -> str:
+    """An identifier as spreadsheets and people mistake it: without case, leading zeros and separators."""
+    return re.sub(r"(?<![0-9])0+(?=[0-9])|[\W_]", "", subject.casefold())
+
+
+def _near_ids(ids: list[str]) -> dict[str, str]:
+    return {_bare_id(subject): f"; did you mean {subject!r}?" for subject in ids}
 
 
 def _of(subject: Positions, flag: Mask) -> Mask:

@@ -314,7 +314,7 @@ _ADSL = Table(
         ),
         Column(
             name="PPROTFL", label="Per protocol", need="optional", values=("Y", "N"),
-            note="where the column is absent, all treated",
+            note="where nothing is given, all treated",
         ),
         Column(
             name="DCSREAS", label="Reason for leaving the study early", need="optional",

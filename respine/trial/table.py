@@ -60,14 +60,14 @@ class TypedTable:
     def of(cls, spec: contract.Table, sheet: Sheet, findings: Findings) -> TypedTable:
         """The table of a sheet, its columns named and typed, each violation of a single cell reported."""
         names = [name.strip().upper() for name in sheet.names]
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            # Blank headers over stray columns are nobody's, and are not carried along either.
-            if name:
-                findings.add(
-                    "repeated-column", spec.name, name, value=name, allowed="one column of this name, in any case"
-                )
-        raw = {name: column for name, column in zip(names, sheet.columns, strict=True) if name}
+        # Blank headers over stray columns are nobody's, and are not carried along either.
+        repeated = sorted({name for name in names if name and names.count(name) > 1})
+        for name in repeated:
+            findings.add("repeated-column", spec.name, name, value=name, allowed="one column of this name, in any case")
+        raw = {name: column for name, column in zip(names, sheet.columns, strict=True) if name and name not in repeated}
         table = cls(spec, sheet.rows, not sheet.problems, raw)
+        # Which of two columns is meant is not known: no rule reports its cells.
+        table.bad = {name: np.ones(len(table), dtype=bool) for name in repeated}
         for column in spec.columns:
             _type_column(table, column, findings)
         if spec.longitudinal:
@@ -199,7 +199,7 @@ def _type_column(table: TypedTable, column: contract.Column, findings: Findings)
     raw = table.raw.get(name)
     if raw is None and column.derived:
         return
-    if raw is None and column.need == "required":
+    if raw is None and column.need == "required" and name not in table.bad:
         findings.add("missing-column", table.spec.name, name, allowed=f"a column {name}: {column.label.lower()}")
         # Its cells are not reported one by one.
         table.bad[name] = np.ones(len(table), dtype=bool)

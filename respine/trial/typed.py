@@ -141,14 +141,15 @@ def dates(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.datetime64], Mask]:
     bad = np.zeros(len(cells) + 1, dtype=bool)
     for i, cell in enumerate(cells):
         written = _trimmed(cell)
-        day = _iso_day(written)
+        day = iso_day(written)
         bad[i] = bool(written) and day is None
         if day is not None:
             days[i] = np.datetime64(day, "s")
     return days[codes], bad[codes]
 
 
-def _iso_day(written: str) -> dt.date | None:
+def iso_day(written: str) -> dt.date | None:
+    """The day that is written, complete and as ISO 8601 has it; None for anything else."""
     # date.fromisoformat also takes weeks and undivided digits.
     if not _ISO_DAY.fullmatch(written):
         return None
