@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from respine.trial import contract, deriving, reading, store, typed
+from respine.trial import contract, deriving, reading, schemas, store, typed
 from respine.trial.contract import PARAMETERS, TABLES, nominal_day, parameters_of
 from respine.trial.dataset import Settings, read_settings
 from respine.trial.findings import CheckReport, DataError, Findings, suggestion
@@ -170,19 +170,13 @@ def _key_code(table: TypedTable) -> npt.NDArray[np.int64]:
 
 
 def _check_parameters(table: TypedTable, findings: Findings) -> None:
-    """AVAL inside its parameter's range."""
-    parameters = parameters_of(table.spec.name).values()
-    value = table.numbers["AVAL"]
-    # The last entry stands for an unknown parameter, position -1: no bounds.
-    low = np.array([*(p.minimum for p in parameters), -np.inf])
-    high = np.array([*(np.inf if p.maximum is None else p.maximum for p in parameters), np.inf])
-    outside = (value < low[table.parameter]) | (value > high[table.parameter])
-    for i, p in enumerate(parameters):
-        if outside.any():
-            table.reject(findings, "range", "AVAL", outside & (table.parameter == i), p.allowed)
-        if p.integer:
-            fractional = (table.parameter == i) & (value != np.round(value)) & ~np.isnan(value)
-            table.reject(findings, "whole-number", "AVAL", fractional, p.allowed)
+    """AVAL as its parameter asks."""
+    for i, parameter in enumerate(parameters_of(table.spec.name).values()):
+        rows = np.flatnonzero(table.parameter == i)
+        for rule, check in schemas.checks(parameter).items():
+            wrong = np.zeros(len(table), dtype=bool)
+            wrong[rows] = schemas.breaking(check, table.numbers["AVAL"][rows])
+            table.reject(findings, rule, "AVAL", wrong, parameter.allowed)
 
 
 # Rules of adsl.

@@ -106,6 +106,11 @@ class Column:
         return self.type in ("number", "integer", "day")
 
     @property
+    def integer(self) -> bool:
+        """Whether values are whole numbers."""
+        return self.type in ("integer", "day")
+
+    @property
     def may_be_blank(self) -> bool:
         """Whether an empty cell is allowed without looking at other columns."""
         return self.blank or self.need != "required"
