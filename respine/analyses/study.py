@@ -158,7 +158,9 @@ def restricted(trial: Trial, tables: Sequence[str]) -> Trial:
     adsl = trial.adsl.drop(columns=gone.intersection(trial.adsl.columns))
     frames: dict[str, Any] = {table: _NotRead(table) for table in unread}
     if "adcm" in unread and "adqs" not in unread:
-        frames["adqs"] = trial.adqs.drop(columns="RESCUED")
+        # Not drop, which would copy what chapters share in memory.
+        frames["adqs"] = trial.adqs.copy(deep=False)
+        del frames["adqs"]["RESCUED"]
     info = dataclasses.replace(trial.info, sha256={t: h for t, h in trial.info.sha256.items() if t in tables})
     return dataclasses.replace(trial, info=info, adsl=adsl, **frames)
 
