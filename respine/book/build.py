@@ -17,6 +17,7 @@ from respine.book.cache import (
     Entry,
     Inputs,
     World,
+    data_files,
     digest,
     imported_modules,
     imported_names,
@@ -128,7 +129,8 @@ def make_plan(repository: Repository, overrides: Mapping[str, Any] | None = None
     """Read the book and hash everything its chapters depend on; imports nothing heavy."""
     chapters = read_chapters(repository)
     told, folder = _data_of(repository, chapters, data)
-    stamps = _stamps([*_tables(folder), *files_below(repository.published), *(c.path for c in chapters)])
+    tables = data_files(folder) if folder.exists() else []
+    stamps = _stamps([*tables, *files_below(repository.published), *(c.path for c in chapters)])
     modules = _stamps([path for path in files_below(PACKAGE) if path.suffix == ".py"])
     values = {**(overrides or {}), "data": told} if data is not None else dict(overrides or {})
     world = survey(repository, folder)
@@ -144,10 +146,6 @@ def make_plan(repository: Repository, overrides: Mapping[str, Any] | None = None
         pages=tuple(_page_files(repository)),
         stamps=stamps | {path: stamp for path, stamp in modules.items() if module_name(path) in imported},
     )
-
-
-def _tables(data: Path) -> list[Path]:
-    return [path for path in data.iterdir() if path.is_file()] if data.is_dir() else [data]
 
 
 def _stamps(paths: Iterable[Path]) -> dict[Path, tuple[int, int] | None]:
