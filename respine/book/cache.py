@@ -1,7 +1,7 @@
 """Staleness by content: a chapter runs again when, and only when, something it depends on has changed.
 
 What a chapter depends on is written down as named hashes (:class:`Inputs`), so that a stale chapter can say why.
-Entries are files ``<chapter>/<key>.ipynb`` with a header line that holds the inputs and the hash of the rest: a damaged
+Entries are files ``<chapter>/<key>.run`` with a header line that holds the inputs and the hash of the rest: a damaged
 entry is no entry.
 """
 
@@ -317,10 +317,10 @@ class Cache:
             path.unlink(missing_ok=True)
 
     def _path(self, chapter: str, key: str) -> Path:
-        return self.folder / chapter / f"{key[:32]}.ipynb"
+        return self.folder / chapter / f"{key[:32]}.run"
 
     def _entries(self, chapter: str) -> list[Path]:
-        return sorted((self.folder / chapter).glob("*.ipynb"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        return sorted((self.folder / chapter).glob("*.run"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
     def _read(self, path: Path) -> Entry | None:
         try:
