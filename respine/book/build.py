@@ -130,13 +130,8 @@ def make_plan(repository: Repository, overrides: Mapping[str, Any] | None = None
     """Read the book and hash everything its chapters depend on; imports nothing heavy."""
     chapters = read_chapters(repository)
     told, folder = _data_of(repository, chapters, data)
-    stamps = _stamps(
-        [
-            *(data_files(folder) if folder.exists() else ()),
-            *files_below(repository.published),
-            *(c.path for c in chapters),
-        ]
-    )
+    tables = data_files(folder) if folder.exists() else []
+    stamps = _stamps([*tables, *files_below(repository.published), *(c.path for c in chapters)])
     modules = _stamps([path for path in files_below(PACKAGE) if path.suffix == ".py"])
     values = {**(overrides or {}), "data": told} if data is not None else dict(overrides or {})
     world = survey(repository, folder)

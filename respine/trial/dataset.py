@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from respine.trial.contract import DEFAULT_CONTROL, DEFAULT_TREATMENT, DEFAULT_WINDOWS
+from respine.trial.days import iso_day
 from respine.trial.findings import Findings, suggestion
-from respine.trial.typed import iso_day
 
 FILE = "dataset.yml"
 _MAX_BYTES = 1 << 20
