@@ -35,7 +35,7 @@ licence: ''
 # cutoff: '2025-12-31'  # data cut-off, YYYY-MM-DD
 treatment: {DEFAULT_TREATMENT}       # the labels that TRT01P and TRT01A of adsl use
 control: {DEFAULT_CONTROL}
-# windows: {{{", ".join(f"{month}: {days}" for month, days in DEFAULT_WINDOWS.items())}}}  # days by which a visit may miss its nominal day, by month
+# windows: {DEFAULT_WINDOWS}  # days by which a visit may miss its nominal day, by month
 """
 
 Tables = Mapping[str, tuple[list[str], Iterable[Iterable[Any]]]]
