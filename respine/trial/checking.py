@@ -188,17 +188,25 @@ def _check_arm_labels(adsl: TypedTable, settings: Settings, findings: Findings) 
     found = list(dict.fromkeys([*planned, *adsl.text["TRT01A"].values]))
     unexpected = [label for label in found if label not in labels]
     absent = [label for label in labels if label not in planned]
+    if labels[0] == labels[1] or not all(labels):
+        _disregard_arms(adsl)  # That the settings do not name two arms is the finding.
+        return
     named = f"treatment {labels[0]!r}, control {labels[1]!r}; for other labels set the parameters treatment and control"
     if unexpected and absent:
         near = "".join(suggestion(label, labels) for label in unexpected)
         findings.add("arm-label", "adsl", "TRT01P", value=", ".join(found), allowed=named + near)
-        for name in ("TRT01P", "TRT01A"):
-            adsl.bad[name] = adsl.is_bad(name) | ~adsl.missing(name)
-            adsl.text[name] = typed.Text.blank(len(adsl))
+        _disregard_arms(adsl)
         return
     for name in ("TRT01P", "TRT01A"):
         wrong = adsl.text[name].map([v not in labels for v in adsl.text[name].values], False)
         adsl.reject(findings, "arm-label", name, wrong, named, labels)
+
+
+def _disregard_arms(adsl: TypedTable) -> None:
+    """Make no further finding of arm labels."""
+    for name in ("TRT01P", "TRT01A"):
+        adsl.bad[name] = adsl.is_bad(name) | ~adsl.missing(name)
+        adsl.text[name] = typed.Text.blank(len(adsl))
 
 
 def _check_adsl(adsl: TypedTable, settings: Settings, findings: Findings) -> None:

@@ -355,8 +355,9 @@ def test_an_empty_arm_is_named(tmp_path: Path) -> None:
 
 
 def test_equal_labels_are_refused(tmp_path: Path) -> None:
-    report = check(tiny_trial(tmp_path), treatment="Sham", control="Sham")
-    assert ("dataset.yml", None, "treatment, control", "dataset.yml") in found(report)
+    for labels in (("Sham", "Sham"), ("", "Sham"), ("x", " ")):
+        report = check(tiny_trial(tmp_path), *labels)
+        assert found(report) == {("dataset.yml", None, "treatment, control", "dataset.yml")}
 
 
 def test_nobody_randomised(tmp_path: Path) -> None:
