@@ -6,7 +6,7 @@ import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -333,9 +333,15 @@ class DataError(Exception):
 
 def suggestion(value: str, codes: Iterable[str]) -> str:
     """``; did you mean 'M'?`` for a code that differs in case, spaces or punctuation alone; else nothing."""
-
-    def bare(text: str) -> str:
-        return re.sub(r"[\W_]", "", text).casefold()
-
-    near = next((code for code in codes if bare(code) == bare(value)), None)
+    near = _by_bare_text(tuple(codes)).get(_bare(value))
     return f"; did you mean {near!r}?" if near else ""
+
+
+@lru_cache(maxsize=16)
+def _by_bare_text(codes: tuple[str, ...]) -> dict[str, str]:
+    # Kept, because each of a hundred thousand wrong cells may ask. The first of codes that look alike is suggested.
+    return {_bare(code): code for code in reversed(codes)}
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"[\W_]", "", text).casefold()
