@@ -9,7 +9,7 @@ import sys
 import benchmarks
 from benchmarks import Row
 
-WIDTHS = (76, 24, 36, 9, 0)
+WIDTHS = (76, 24, 42, 9, 0)
 
 
 def main(chosen: list[str]) -> int:

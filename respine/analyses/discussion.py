@@ -21,7 +21,7 @@ def analyse(study: Study) -> Results:
     for a difference in the treatment's favour: the others are taken as 1, so that harm never makes a success.
     """
     differences = {
-        "response": response.main_analysis(study)[0]["difference"],
+        "response": response.main_analysis(study)["difference"],
         "structure": structure.main_analysis(study, structure.long_changes(study))["difference"],
     }
     results = Results()

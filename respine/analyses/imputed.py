@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,19 +64,20 @@ def completed_responses(
     Returns
     -------
     tuple
-        (m, n) of 0 and 1, NaN where even the imputed data leave it open; (m, n, p) completed outcomes.
+        (m, n) of 0 and 1, NaN where even the imputed data leave it open; (m, n, 4) completed VAS and ODI, first at
+        baseline, then at the primary month.
     """
     rule = parameters or study.parameters
     delta = delta or {}
+    months = (0.0, float(rule.primary_month))
     completed = imputations.completed(
-        method, delta_treatment=delta.get("treatment"), delta_control=delta.get("control")
+        method,
+        delta_treatment=delta.get("treatment"),
+        delta_control=delta.get("control"),
+        columns=[(code, month) for month in months for code in INSTRUMENTS],
     )
-    at = {column: completed[:, :, k] for k, column in enumerate(imputations.data.columns)}
-    month = float(rule.primary_month)
-    rescued = rescued_before(study)
-    derived = response_from_values(
-        at["VASPAIN", 0.0], at["VASPAIN", month], at["ODI", 0.0], at["ODI", month], rule, rescued
-    )
+    vas_base, odi_base, vas, odi = np.moveaxis(completed, 2, 0)
+    derived = response_from_values(vas_base, vas, odi_base, odi, rule, rescued_before(study))
     return derived.response, completed
 
 
@@ -111,55 +113,64 @@ def _designs(study: Study, people: pd.DataFrame, treated: npt.NDArray[np.bool_],
 
 
 def pooled_difference(
-    study: Study, imputations: Imputations, response: Floats, completed: Floats, *, covariates_fixed: bool = False
+    study: Study, imputations: Imputations, response: Floats, completed: Floats
 ) -> dict[str, Estimate]:
     """Adjusted risks by arm and their difference, pooled by Rubin's rules.
 
     Returns
     -------
     dict
-        ``treatment``, ``control`` and ``difference``; not estimable, with the reason, where imputation leaves a
-        response unknown.
+        ``treatment``, ``control`` and ``difference`` with covariates random, ``difference_fixed`` with covariates
+        fixed; not estimable, with the reason, where imputation leaves a response unknown.
     """
     people = study.trial.participants("ITT")
     n1, n0 = (int((people["ARM"] == role).sum()) for role in ("treatment", "control"))
-    error = "covariates-fixed HC0 delta-method" if covariates_fixed else "influence-function"
-    method = (
-        f"g-computation from logistic regression, {error} standard error, multiple imputation ({imputations.model})"
-    )
-    known = {"n": n1 + n0, "n_treatment": n1, "n_control": n0, "unit": "proportion"}
-    names = {"treatment": "adjusted risk", "control": "adjusted risk", "difference": "risk difference"}
+    known: dict[str, Any] = {"n": n1 + n0, "n_treatment": n1, "n_control": n0, "unit": "proportion"}
     risks = adjusted_over_imputations(study, response, completed)
-    if risks is None:
-        reason = imputations.note or "an arm is empty, or a response stays unknown after imputation"
-        return {key: not_estimable(name, reason, method=method, **known) for key, name in names.items()}
-    covariance = risks.covariance_fixed if covariates_fixed else risks.covariance
-    values = {
-        "treatment": (risks.risk_treatment, covariance[:, 0, 0]),
-        "control": (risks.risk_control, covariance[:, 1, 1]),
-        "difference": (risks.difference, difference_variance(covariance)),
-    }
-    note = _note(risks, imputations)
     out = {}
-    for key, (estimates, variances) in values.items():
+    for key, (name, error) in _POOLED.items():
+        method = (
+            f"g-computation from logistic regression, {error} standard error, multiple imputation ({imputations.model})"
+        )
+        if risks is None:
+            reason = imputations.note or "an arm is empty, or a response stays unknown after imputation"
+            out[key] = not_estimable(name, reason, method=method, **known)
+            continue
         pooled = pooled_estimate(
-            names[key],
-            estimates,
-            variances,
+            name,
+            *_each_data_set(risks, key),
             df_complete=max(n1 + n0 - risks.parameters, 1),
             level=study.parameters.level,
             method=method,
             **known,
         )
-        lowest = -1.0 if key == "difference" else 0.0
+        single = key in ("treatment", "control")
         out[key] = pooled.replace(
-            note="; ".join(filter(None, [pooled.note, note])),
+            note="; ".join(filter(None, [pooled.note, _note(risks, imputations)])),
             # A single risk is not tested against zero; a t interval may leave the parameter space.
-            p=pooled.p if key == "difference" else np.nan,
-            lower=max(pooled.lower, lowest),
+            p=np.nan if single else pooled.p,
+            lower=max(pooled.lower, 0.0 if single else -1.0),
             upper=min(pooled.upper, 1.0),
         )
     return out
+
+
+_RANDOM, _FIXED = "influence-function", "covariates-fixed HC0 delta-method"
+_POOLED = {
+    "treatment": ("adjusted risk", _RANDOM),
+    "control": ("adjusted risk", _RANDOM),
+    "difference": ("risk difference", _RANDOM),
+    "difference_fixed": ("risk difference", _FIXED),
+}
+
+
+def _each_data_set(risks: StandardisedRisks, key: str) -> tuple[Floats, Floats]:
+    """Estimates and variances by imputed data set."""
+    if key == "treatment":
+        return risks.risk_treatment, risks.covariance[:, 0, 0]
+    if key == "control":
+        return risks.risk_control, risks.covariance[:, 1, 1]
+    return risks.difference, difference_variance(risks.covariance if key == "difference" else risks.covariance_fixed)
 
 
 def _note(risks: StandardisedRisks, imputations: Imputations) -> str:

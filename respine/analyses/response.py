@@ -97,22 +97,18 @@ def _arms(results: Results, frame: pd.DataFrame, counts: Counts, study: Study) -
         _place(results, f"rate.{role}", rate, study, arm=role)
 
 
-def main_analysis(study: Study) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
-    """Risks by arm and their difference after multiple imputation: with covariates random (main) and fixed."""
+def main_analysis(study: Study) -> dict[str, Estimate]:
+    """Risks by arm and their difference after multiple imputation, as :func:`.imputed.pooled_difference` names them."""
     imputations = impute_study(study)
-    response, completed = completed_responses(study, imputations)
-    return (
-        pooled_difference(study, imputations, response, completed),
-        pooled_difference(study, imputations, response, completed, covariates_fixed=True),
-    )
+    return pooled_difference(study, imputations, *completed_responses(study, imputations))
 
 
 def _main(results: Results, study: Study) -> None:
-    pooled, fixed = main_analysis(study)
+    pooled = main_analysis(study)
     for role in ROLES:
         _place(results, f"risk.{role}", pooled[role], study, arm=role)
     _place(results, "rd.main", pooled["difference"], study, arm="difference")
-    _place(results, "rd.main_fixed", fixed["difference"], study, arm="difference")
+    _place(results, "rd.main_fixed", pooled["difference_fixed"], study, arm="difference")
 
 
 def _complete_case(results: Results, frame: pd.DataFrame, study: Study) -> None:

@@ -37,8 +37,9 @@ def analyse(study: Study) -> Results:
     the change), ``secondary.<score>.primary.holm`` (adjusted p-value),
     ``secondary.mcid.<score>.<visit>.<arm or difference>``.
     """
-    results = scores(study)
-    for code, rows in changes_by_score(study).items():
+    changes = changes_by_score(study)
+    results = _mixed_models(study, changes)
+    for code, rows in changes.items():
         _standardised(results, study, code, rows)
         if code in SUMMARIES:
             _important(results, study, code, rows)
@@ -47,7 +48,10 @@ def analyse(study: Study) -> Results:
 
 def scores(study: Study) -> Results:
     """The mixed models of all scores and their adjusted p-values at the primary month."""
-    changes = changes_by_score(study)
+    return _mixed_models(study, changes_by_score(study))
+
+
+def _mixed_models(study: Study, changes: Mapping[str, pd.DataFrame]) -> Results:
     results = Results()
     for code, rows in changes.items():
         _mixed_model(results, study, code, rows)
@@ -73,11 +77,18 @@ def adjusted_p(results: Mapping[str, Result]) -> dict[str, Result]:
 def changes_by_score(study: Study) -> dict[str, pd.DataFrame]:
     """Changes from baseline by score: one row an mITT participant and visit, with arm, baseline and country."""
     people = study.trial.participants("mITT")[["ARM", "COUNTRY"]]
-    rows = study.trial.adqs
-    rows = rows[rows["CHG"].notna() & (rows["AVISITN"] > 0)][["USUBJID", "PARAMCD", "AVISITN", "BASE", "AVAL", "CHG"]]
-    merged = rows.merge(people, left_on="USUBJID", right_index=True)
-    parts = {code: merged[merged["PARAMCD"] == code].reset_index(drop=True) for code in SCORES}
+    parts = {code: _changes(study.trial.rows(code), people) for code in SCORES}
     return {code: part for code, part in parts.items() if len(part)}
+
+
+def _changes(rows: pd.DataFrame, people: pd.DataFrame) -> pd.DataFrame:
+    rows = rows.loc[
+        rows["CHG"].notna() & (rows["AVISITN"] > 0), ["USUBJID", "PARAMCD", "AVISITN", "BASE", "AVAL", "CHG"]
+    ]
+    who = people.index.get_indexer(pd.Index(rows["USUBJID"]))
+    rows, who = rows[who >= 0], who[who >= 0]
+    known = people.take(who).set_axis(rows.index)
+    return pd.concat([rows, known], axis=1).reset_index(drop=True)
 
 
 def unit(code: str) -> str:

@@ -126,16 +126,20 @@ class Prepared:
     @cached_property
     def observed(self) -> Values:
         """Observed outcomes, (n,)."""
-        return self._values(self.imputations.data.outcome)
+        return Values(
+            *(self.imputations.data.outcome[:, place] for place in self.imputations.data.position(self._columns))
+        )
 
     @cached_property
     def imputed(self) -> Mapping[Method, Values]:
         """Completed outcomes under each assumption, (m, n)."""
-        return {method: self._values(self.imputations.completed(method)) for method in METHODS}
+        completed = ((method, self.imputations.completed(method, columns=self._columns)) for method in METHODS)
+        return {method: Values(*np.ascontiguousarray(np.moveaxis(values, 2, 0))) for method, values in completed}
 
-    def _values(self, outcome: Floats) -> Values:
-        positions = [self.column(code, month) for code in ("VASPAIN", "ODI") for month in (0, self._month)]
-        return Values(*(outcome[..., position].copy() for position in positions))
+    @property
+    def _columns(self) -> list[tuple[str, float]]:
+        """The outcomes of :class:`Values`."""
+        return [(code, month) for code in ("VASPAIN", "ODI") for month in (0.0, self._month)]
 
     @property
     def _month(self) -> float:

@@ -247,7 +247,8 @@ def posterior_figure(results: Results, densities: pd.DataFrame, arms: Arms) -> F
     ax.axvline(0, color=GREY, linewidth=0.8)
     if len(densities):
         ax.legend(title="Prior", loc="upper right")
-    ax.set_xlim(-60, 60)
+    reach = _posterior_reach(densities)
+    ax.set_xlim(-reach, reach)
     ax.set_ylim(bottom=0)
     ax.set_xlabel(f"Difference in responders ({short(arms.treatment)} − {short(arms.control)}), percentage points")
     ax.set_ylabel("Posterior density")
@@ -264,6 +265,12 @@ def posterior_figure(results: Results, densities: pd.DataFrame, arms: Arms) -> F
         data=densities,
         results=ids,
     )
+
+
+def _posterior_reach(densities: pd.DataFrame) -> float:
+    """Percentage points to draw on either side of 0: 60, unless a posterior goes beyond or would be a mere spike."""
+    seen = densities.loc[densities["density"] > densities["density"].max() / 500, "difference"].abs().max() * 100
+    return 60.0 if not len(densities) or 20 < seen < 60 else min(1.1 * float(seen), 100.0)
 
 
 def bayes_table(results: Results, level: float) -> Table:

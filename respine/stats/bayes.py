@@ -124,7 +124,8 @@ def posterior_difference(
     level
         Level of the equal-tailed credible interval.
     points
-        Points of the density's grid, evenly from -1 to 1.
+        Points of the density's grid, evenly from -1 to 1 or, where that is narrower, over 16 posterior standard
+        deviations on either side of the mean: the peak of a large trial would fall between points.
 
     Returns
     -------
@@ -139,6 +140,8 @@ def posterior_difference(
     for x, n in ((x_treatment, n_treatment), (x_control, n_control)):
         if not 0 <= x <= n:
             raise ValueError(f"{x} of {n}: counts need 0 <= x <= n")
+    if not 0 < level < 1:
+        raise ValueError(f"level {level}: a credible level lies between 0 and 1")
     if not -1 < margin < 1:
         raise ValueError(f"margin {margin}: a risk difference lies between -1 and 1")
     arms = {"n": n_treatment + n_control, "n_treatment": n_treatment, "n_control": n_control}
@@ -150,7 +153,8 @@ def posterior_difference(
     }
     names = ("posterior risk difference", "P(RD > 0)", f"P(RD > {margin:g})")
     if n_treatment == 0 or n_control == 0:
-        reason = f"no participants in the {'treatment' if n_treatment == 0 else 'control'} arm"
+        empty = [arm for arm, n in (("treatment", n_treatment), ("control", n_control)) if n == 0]
+        reason = f"no participants in the {' and the '.join(empty)} arm"
         mean, benefit, beyond = (not_estimable(name, reason, **known) for name in names)
         return PosteriorDifference(
             prior=prior,
@@ -175,7 +179,7 @@ def posterior_difference(
         Estimate(statistic=name, value=float(exceedance(d, treatment, control)), **known | {"level": np.nan})
         for name, d in zip(names[1:], (0.0, margin), strict=True)
     )
-    grid = np.linspace(-1, 1, points)
+    grid = np.linspace(max(-1.0, difference.value - 16 * se), min(1.0, difference.value + 16 * se), points)
     return PosteriorDifference(
         prior=prior,
         difference=difference,

@@ -21,7 +21,7 @@ from respine.stats.proportions import p_values, proportion, risk_difference
 
 ARMS = ("treatment", "control")
 UNKNOWN = "unknown"
-"""What a missing severity is called."""
+"""What a missing severity, class or term is called: no event may drop out of a level."""
 
 
 def summarise_events(
@@ -245,7 +245,8 @@ def _at_every_level(events: pd.DataFrame, by: Sequence[str], arm: str) -> pd.Dat
     if unexpected:
         raise ValueError(f"arm {unexpected[0]!r}: arms are named by role, {' and '.join(ARMS)}")
     # Plain objects: categories without events would otherwise be grouped too.
-    counted = counted.assign(arm=counted[arm].astype("object"), **{c: counted[c].astype("object") for c in by})
+    named = {c: counted[c].astype("object").where(counted[c].notna(), UNKNOWN) for c in by}
+    counted = counted.assign(arm=counted[arm].astype("object"), **named)
     levels = [counted.assign(depth=depth, **dict.fromkeys(by[depth:], "")) for depth in range(len(by) + 1)]
     return pd.concat(levels, ignore_index=True)
 

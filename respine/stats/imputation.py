@@ -47,6 +47,9 @@ METHODS: dict[Method, str] = {
 _ENOUGH_DF = 10
 _LEAST_DF = 5
 
+# Values completed at a time: what this needs besides the result does not grow with the number of imputations.
+_BLOCK = 4_000_000
+
 
 @dataclass(frozen=True, eq=False)
 class IncompleteData:
@@ -91,6 +94,13 @@ class IncompleteData:
     def n(self) -> int:
         """Participants."""
         return int(self.outcome.shape[0])
+
+    def position(self, columns: Sequence[tuple[str, float]]) -> IntArray:
+        """Where these outcomes, by variable and visit, stand among the columns."""
+        unknown = [column for column in columns if column not in self.columns]
+        if unknown:
+            raise ValueError(f"{unknown[0]} is not among the outcomes")
+        return np.array([self.columns.index(column) for column in columns], dtype=np.intp)
 
     @cached_property
     def visits(self) -> FloatArray:
@@ -145,8 +155,9 @@ class Imputations:
         *,
         delta_treatment: Mapping[str, float] | None = None,
         delta_control: Mapping[str, float] | None = None,
+        columns: Sequence[tuple[str, float]] | None = None,
     ) -> FloatArray:
-        """(m, n, p): the outcomes with every imputable value filled in; observed values are untouched.
+        """(m, n, columns): the outcomes with every imputable value filled in; observed values are untouched.
 
         Parameters
         ----------
@@ -155,13 +166,21 @@ class Imputations:
         delta_treatment, delta_control
             By variable, what is added to each of an arm's imputed values after departure (in the outcome's unit; later
             values are not additionally moved through the model).
+        columns
+            The outcomes wanted, by variable and visit, in this order; by default all. A large trial needs memory for
+            these only.
         """
         if method not in get_args(Method):
             raise ValueError(f"method {method!r}: one of {', '.join(METHODS)}")
-        values = self._layout.complete(method, self._arms, self._filled, self._residuals)
-        for shifts, arm in ((delta_treatment, self.data.treatment), (delta_control, ~self.data.treatment)):
-            _shift(values, self.data, shifts or {}, arm)
-        return values
+        wanted = self.data.position(self.data.columns if columns is None else columns)
+        shift = _shifts(self.data, delta_treatment or {}, delta_control or {})[:, wanted]
+        completed = np.empty((self.m, self.data.n, len(wanted)))
+        size = max(self.data.n * len(self.data.columns), 1)
+        for some in np.array_split(np.arange(self.m), -(-self.m * size // _BLOCK)):
+            arms = self._arms[0].of(some), self._arms[1].of(some)
+            completed[some] = self._layout.complete(method, arms, self._filled[some], self._residuals[some], wanted)
+            completed[some] += shift
+        return completed
 
 
 def impute(data: IncompleteData, *, m: int, seed: int) -> Imputations:
@@ -272,12 +291,11 @@ def tipping_surface(
         ``note``.
     """
     rows = []
+    plain = imputations.completed("MAR")
     for delta_treatment in deltas:
         for delta_control in deltas:
-            completed = imputations.completed(
-                "MAR", delta_treatment={variable: delta_treatment}, delta_control={variable: delta_control}
-            )
-            estimate = pooled_estimate(statistic, *analyse(completed), df_complete=df_complete, level=level)
+            shift = _shifts(imputations.data, {variable: delta_treatment}, {variable: delta_control})
+            estimate = pooled_estimate(statistic, *analyse(plain + shift), df_complete=df_complete, level=level)
             numbers = {name: getattr(estimate, name) for name in ("value", "lower", "upper", "p", "se", "df", "note")}
             rows.append({"delta_treatment": delta_treatment, "delta_control": delta_control} | numbers)
     return pd.DataFrame(rows)
@@ -307,6 +325,8 @@ def ancova(
     columns = [np.ones((m, n, 1)), np.broadcast_to(arm[:, None], (m, n, 1))]
     if covariates is not None:
         extra = np.asarray(covariates, float)
+        # In units of their spread around their means, which changes nothing but the numerics.
+        extra = (extra - extra.mean(axis=-2, keepdims=True)) / extra.std(axis=-2, keepdims=True)
         columns.append(np.broadcast_to(extra, (m, n, extra.shape[-1])))
     x = np.concatenate(columns, axis=2)
     df = n - x.shape[2]
@@ -431,26 +451,34 @@ class _Layout:
         batch = 1 if weights is None else len(weights)
         filled = self.gather([gaps for _, gaps, _ in fits], batch)
         residuals = np.zeros((batch, len(self.tail), self.p))
-        return self.complete(method, self.by_arm([model for model, _, _ in fits]), filled, residuals)
+        everything = np.arange(len(self.data.columns))
+        return self.complete(method, self.by_arm([model for model, _, _ in fits]), filled, residuals, everything)
 
     def complete(
-        self, method: Method, arms: tuple[Regressions, Regressions], filled: FloatArray, residuals: FloatArray
+        self,
+        method: Method,
+        arms: tuple[Regressions, Regressions],
+        filled: FloatArray,
+        residuals: FloatArray,
+        wanted: IntArray,
     ) -> FloatArray:
-        """(B, n, p): observed values, gaps as filled, and the rest by the regressions of the method.
+        """(B, n, wanted columns): observed values, gaps as filled, and the rest by the regressions of the method.
 
         Up to departure the participant's own arm is followed. From then on the deviations from the method's mean follow
         the reference arm's regressions, which gives the joint normal distribution of Carpenter, Roger and Kenward
         (2013) without a matrix to invert.
         """
-        batch, tail = len(residuals), self.tail
-        values = np.repeat(self.y[None], batch, axis=0)
-        values[:, self.ragged] = filled
+        completed = np.repeat(self.data.outcome[None, :, wanted], len(residuals), axis=0)
+        rows = np.union1d(self.ragged, self.tail)
+        values = np.repeat(self.y[None, rows], len(residuals), axis=0)
+        values[:, np.searchsorted(rows, self.ragged)] = filled
+        tail = np.searchsorted(rows, self.tail)
         if len(tail):
             values[:, tail] = self._finish(method, arms, values[:, tail], residuals)
-        completed = np.repeat(self.data.outcome[None], batch, axis=0)
-        where = self.data.missing[:, self.used]
-        rows, columns = np.nonzero(where)
-        completed[:, rows, self.used[columns]] = values[:, rows, columns] * self.scale[columns] + self.centre[columns]
+        for k, column in enumerate(wanted):
+            for j in np.flatnonzero(self.used == column):
+                unknown = self.data.missing[rows, column]
+                completed[:, rows[unknown], k] = values[:, unknown, j] * self.scale[j] + self.centre[j]
         return completed
 
     def _finish(
@@ -499,12 +527,13 @@ class _Layout:
         return target
 
 
-def _shift(values: FloatArray, data: IncompleteData, shifts: Mapping[str, float], arm: BoolArray) -> None:
-    unknown = set(shifts) - {variable for variable, _ in data.columns}
+def _shifts(data: IncompleteData, treatment: Mapping[str, float], control: Mapping[str, float]) -> FloatArray:
+    """(n, p): what is added to the values imputed after departure."""
+    unknown = (set(treatment) | set(control)) - {variable for variable, _ in data.columns}
     if unknown:
         raise ValueError(f"delta for {sorted(unknown)[0]!r}, which is not among the outcomes")
-    by_column = np.array([shifts.get(variable, 0.0) for variable, _ in data.columns])
-    values += np.where(data.departed & arm[:, None], by_column, 0.0)
+    of_treatment, of_control = (np.array([s.get(v, 0.0) for v, _ in data.columns]) for s in (treatment, control))
+    return np.where(data.departed, np.where(data.treatment[:, None], of_treatment, of_control), 0.0)
 
 
 def _design(data: IncompleteData) -> FloatArray:

@@ -67,6 +67,10 @@ class Regressions:
         """(B, p, p): entry [k, j] is the coefficient of outcome k in the regression of outcome j > k."""
         return self.coefficients[:, self.q :]
 
+    def of(self, members: IntArray) -> Regressions:
+        """Those of some batch members."""
+        return Regressions(self.coefficients[members], self.variances[members], self.q)
+
     def means(self, x: FloatArray) -> FloatArray:
         """(B, n, p): marginal means of the outcomes at covariates ``x`` (n, q)."""
         means: FloatArray = x @ self.gamma

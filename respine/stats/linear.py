@@ -125,11 +125,14 @@ def adjustment(data: pd.DataFrame, factors: Sequence[str], covariates: Sequence[
 
 
 def complete_rows(data: pd.DataFrame, columns: Sequence[str], arm: str) -> BoolArray:
-    """Which rows have every column and the arm, which must be ``treatment`` or ``control``."""
+    """Which rows have every column and the arm, which must be ``treatment`` or ``control``; no value is infinite."""
     complete: BoolArray = np.logical_and.reduce([data[name].notna().to_numpy() for name in (*columns, arm)])
     unknown = sorted({str(value) for value in pd.unique(data[arm].to_numpy()[complete])} - set(ARMS))
     if unknown:
         raise ValueError(f"{arm}: arms are named 'treatment' and 'control', found {', '.join(unknown)}")
+    for name in columns:
+        if pd.api.types.is_numeric_dtype(data[name]) and np.isinf(data[name].to_numpy(float, na_value=np.nan)).any():
+            raise ValueError(f"{name} holds an infinite value")
     return complete
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -79,8 +79,7 @@ class MMRMFit:
 
     def contrasts(self, L: FloatArray, df: DegreesOfFreedom = "satterthwaite") -> Contrasts:
         """Estimates, standard errors and degrees of freedom of the rows of L (c x columns of X)."""
-        if df == "kenward-roger" and self.method != "REML":
-            raise ValueError("Kenward-Roger is defined for REML")
+        _check_options(self.covariance_structure, self.method, df)
         L = np.atleast_2d(np.asarray(L, dtype=float))
         X = self.design.X
         C = solve_triangular(X.R, L[:, X.kept].T, trans="T").T
@@ -106,7 +105,7 @@ def fit(
     ----------
     y, X, subject, visit
         Outcome (N), design matrix (N x p, may be collinear), participant and visit of each row, without missing values.
-        Sorted, the visits are the rows of Sigma.
+        Sorted (categories in their order), the visits are the rows of Sigma.
     covariance
         ``un`` unstructured; ``toeph``, ``ar1h``, ``csh``: Toeplitz, first-order autoregressive, compound symmetry, each
         with a variance for each visit.
@@ -118,11 +117,24 @@ def fit(
     NoInteriorOptimumError
         If the likelihood has no maximum inside the parameter space; the message says why.
     """
+    _check_options(covariance, method, "satterthwaite")
     values, matrix = np.asarray(y, dtype=float), np.asarray(X, dtype=float)
     if not (np.isfinite(values).all() and np.isfinite(matrix).all()):
         raise ValueError("y and X must be finite: leave incomplete rows out")
     design = prepare(matrix, subject, visit)
     return _fit(design, outcome(design, values), covariance, method)
+
+
+def _check_options(covariance: str, method: str, df: str) -> None:
+    for name, value, allowed in (
+        ("covariance", covariance, FALLBACK),
+        ("method", method, get_args(Method)),
+        ("df", df, tuple(DF_LABELS)),
+    ):
+        if value not in allowed:
+            raise ValueError(f"{name} {value!r}: one of {', '.join(allowed)}")
+    if df == "kenward-roger" and method != "REML":
+        raise ValueError("Kenward-Roger is defined for REML")
 
 
 def _fit(design: Design, data: Outcome, name: CovarianceName, method: Method) -> MMRMFit:
@@ -260,8 +272,7 @@ class MMRMByVisit:
         unit: str = "",
     ) -> MMRMResult:
         """Fit the model to its outcome, or to ``y`` (one value for each of its rows)."""
-        if df == "kenward-roger" and method != "REML":
-            raise ValueError("Kenward-Roger is defined for REML")
+        _check_options(covariance, method, df)
         fitted, fallbacks, reason = self._first_interior(self.outcome if y is None else y, covariance, method)
         label = LABELS[fitted.covariance_structure if fitted else covariance]
         context: dict[str, Any] = {
@@ -318,7 +329,7 @@ def prepare_by_visit(
     own_names = [baseline] if baseline else []
     used = complete_rows(data, [outcome, subject, visit, *own_names, *factors, *covariates], arm)
     rows = data[used]
-    codes, levels = pd.factorize(rows[visit].to_numpy(), sort=True)
+    codes, levels = pd.factorize(rows[visit], sort=True)
     present = visit_labels(levels)
     own = np.column_stack([arm_indicators(rows[arm]), *(rows[name].to_numpy(dtype=float) for name in own_names)])
     observed = zip(*(np.bincount(codes, column) for column in own[:, :2].T), strict=True)
@@ -343,13 +354,13 @@ def prepare_by_visit(
         design=prepare(
             np.hstack([*(column[:, None] * at_visit for column in own.T), terms.columns]),
             rows[subject].to_numpy(),
-            rows[visit].to_numpy(),
+            rows[visit],
         )
         if m
         else None,
         L=np.vstack([lsmeans, lsmeans[:m] - lsmeans[m:]]),
         # A visit without any data has no place in the model, but its contrasts are reported.
-        visits=visit_labels(sorted(data[visit].dropna().unique())),
+        visits=visit_labels(pd.factorize(data[visit].dropna(), sort=True)[1]),
         counts=counts,
         notes=(*terms.notes, *left_out.values()),
         left_out=left_out,
@@ -390,8 +401,8 @@ def mmrm_by_visit(
     data
         One row a participant and visit; rows with a missing outcome, arm or covariate are left out.
     outcome, subject, visit, arm, baseline, factors, covariates
-        Column names. ``arm`` holds ``treatment`` and ``control``; ``visit`` sorts in time; ``baseline`` (numeric) is
-        interacted with visit; ``factors`` and numeric ``covariates`` are main effects.
+        Column names. ``arm`` holds ``treatment`` and ``control``; ``visit`` sorts in time (categories in their order);
+        ``baseline`` (numeric) is interacted with visit; ``factors`` and numeric ``covariates`` are main effects.
     covariance
         The first structure tried. Where it has no interior optimum the next of un, toeph, ar1h, csh is fitted, and
         ``fallbacks`` and the notes of all estimates say so.
@@ -408,7 +419,8 @@ def mmrm_by_visit(
     Raises
     ------
     ValueError
-        If a participant has more than one row for a visit, or an arm has another name.
+        If a participant has more than one row for a visit, an arm has another name, a value is infinite, or an option
+        is not one of those above.
 
     References
     ----------

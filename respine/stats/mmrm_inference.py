@@ -46,13 +46,13 @@ class Inference:
     def variance_and_df(self, C: FloatArray, df: DegreesOfFreedom) -> tuple[FloatArray, FloatArray]:
         """Variance and degrees of freedom of each row of C (c x k)."""
         a = C @ self.Phi
-        v = np.einsum("ci,ci->c", a, C)
-        g = np.einsum("ci,kij,cj->ck", a, self.P, a, optimize=True)
-        spread = np.einsum("ck,kl,cl->c", g, self.theta_variance, g, optimize=True)
+        v = (a * C).sum(axis=1)
+        g = (a @ self.P * a).sum(axis=2).T
+        spread = (g @ self.theta_variance * g).sum(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
             degrees = 2 * v**2 / spread
         if df == "kenward-roger":
-            v = np.einsum("ci,ij,cj->c", C, self.adjusted, C, optimize=True)
+            v = (C @ self.adjusted * C).sum(axis=1)
         return v, degrees
 
 
@@ -64,9 +64,10 @@ def infer(design: Design, optimum: Optimum) -> Inference:
     k = len(Phi)
     theta_variance = np.asarray(2 * np.linalg.inv(optimum.derivatives.observed), dtype=float)
     flat = E.reshape(r, m * m)
-    D = (flat.T @ theta_variance @ flat).reshape(m, m, m, m)
-    N = W @ np.einsum("gja,ijab->gib", W, D, optimize=True) @ W
-    Q = (N.ravel() @ design.XX.reshape(-1, k * k)).reshape(k, k)
+    # sum_kl Var(theta)_kl E_k W E_l, then between two W.
+    D = (flat.T @ theta_variance @ flat).reshape(m, m, m, m).transpose(1, 2, 0, 3).reshape(m * m, m * m)
+    N = W @ (W.reshape(-1, m * m) @ D).reshape(-1, m, m) @ W
+    Q = design.units.reshape(-1, k).T @ (N[design.pattern] @ design.units).reshape(-1, k)
     weighted = np.tensordot(theta_variance, P, 1)
     PPhiP = (P @ Phi @ weighted).sum(axis=0)
     adjusted = Phi + 2 * Phi @ (Q - PPhiP) @ Phi

@@ -1,7 +1,8 @@
 """Likelihood of the MMRM y_i ~ N(X_i beta, Sigma_i) and its maximum.
 
-Participants are grouped by the visits they have. Per pattern g only the cross-products of X and y between visits are
-kept, so that a likelihood evaluation does not depend on the number of participants. Throughout, W_g is the inverse of
+Participants are grouped by the visits they have. Where a pattern g has more participants than cross-products need, a
+QR decomposition replaces them by fewer rows with the same cross-products of X, and of X and y, between visits: a
+likelihood evaluation then costs the same for a thousand or 100,000 participants. Throughout, W_g is the inverse of
 Sigma on the visits of pattern g (zero elsewhere), Phi = (X'WX)^-1, r = y - X beta, and
 
     -2 log L = sum log|Sigma_i| + r'Wr + N log 2 pi                         (ML)
@@ -27,7 +28,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from numpy.linalg import LinAlgError
 
 from respine.stats.linear import BoolArray, FloatArray, FullRank, IntArray, full_rank
 from respine.stats.mmrm_covariance import (
@@ -43,6 +44,7 @@ Method = Literal["REML", "ML"]
 
 _MAX_ITERATIONS = 100
 _DECREMENT = 1e-16  # predicted fall of -2 log L at which the optimum is reached
+_SAME = 1e-6  # difference in -2 log L below which two maxima are one
 _SHRINKAGE = 0.9  # of the moments' correlations, where the iterations start: closer to positive definite
 _SINGULAR = 1e-8  # distance to the boundary below which there is no interior optimum; residuals have unit variance
 
@@ -69,10 +71,14 @@ class Design:
         Visits of each pattern, G x m.
     counts
         Participants with each pattern.
-    starts
-        Index of each pattern's first participant.
-    XX
-        Sums over participants of q_ia q_jb, G x m x m x k x k.
+    units
+        U x m x k: rows of Q by visit (zero for visits not in the pattern), of the participants or of the fewer rows
+        that stand for them, pattern after pattern.
+    pattern
+        Pattern of each unit.
+    condensers
+        For each pattern the orthonormal columns whose transpose turns its participants' rows into its units' rows; None
+        where the participants themselves are the units.
     """
 
     visits: list[Any]
@@ -82,14 +88,19 @@ class Design:
     X: FullRank
     present: BoolArray
     counts: IntArray
-    starts: IntArray
-    padded: FloatArray
-    XX: FloatArray
+    units: FloatArray
+    pattern: IntArray
+    condensers: tuple[FloatArray | None, ...]
 
     @property
     def together(self) -> FloatArray:
         """Participants with both visits, m x m."""
         return np.asarray((self.present.T * self.counts) @ self.present, dtype=float)
+
+    def by_pattern(self, products: FloatArray) -> FloatArray:
+        """Sum of products (U x m x m) over the units of each pattern."""
+        starts = np.searchsorted(self.pattern, np.arange(len(self.counts)))
+        return np.asarray(np.add.reduceat(products, starts, axis=0))
 
 
 def prepare(X: FloatArray, subject: Any, visit: Any) -> Design:
@@ -101,7 +112,7 @@ def prepare(X: FloatArray, subject: Any, visit: Any) -> Design:
         If a participant has two rows for one visit; the message names the participants.
     """
     subjects, ids = pd.factorize(np.asarray(subject), sort=True)
-    codes, visits = pd.factorize(np.asarray(visit), sort=True)
+    codes, visits = pd.factorize(pd.Series(visit), sort=True)
     n, m = len(ids), len(visits)
     seen = np.zeros((n, m), dtype=int)
     np.add.at(seen, (subjects, codes), 1)
@@ -118,12 +129,32 @@ def prepare(X: FloatArray, subject: Any, visit: Any) -> Design:
     k = len(basis.kept)
     padded = np.zeros((n, m, k))
     padded[rows, columns] = basis.Q
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    XX = np.empty((len(counts), m, m, k, k))
-    for g, (first, count) in enumerate(zip(starts, counts, strict=True)):
-        flat = padded[first : first + count].reshape(count, m * k)
-        XX[g] = (flat.T @ flat).reshape(m, k, m, k).transpose(0, 2, 1, 3)
-    return Design(visit_labels(visits), order, rows, columns, basis, present, counts, starts, padded, XX)
+    blocks = np.split(padded, np.cumsum(counts)[:-1])
+    condensed = [_condense(block, here) for block, here in zip(blocks, present, strict=True)]
+    units = [unit for unit, _ in condensed]
+    return Design(
+        visits=visit_labels(visits),
+        order=order,
+        participant=rows,
+        visit=columns,
+        X=basis,
+        present=present,
+        counts=counts,
+        units=np.concatenate(units),
+        pattern=np.repeat(np.arange(len(counts)), [len(unit) for unit in units]),
+        condensers=tuple(condenser for _, condenser in condensed),
+    )
+
+
+def _condense(rows: FloatArray, present: BoolArray) -> tuple[FloatArray, FloatArray | None]:
+    """Rows (count x m x k) of a pattern's participants by fewer with the same cross-products, and what makes them."""
+    count, m, k = rows.shape
+    if count <= present.sum() * k:
+        return rows, None
+    condenser, triangle = np.linalg.qr(rows[:, present].reshape(count, -1))
+    units = np.zeros((len(triangle), m, k))
+    units[:, present] = triangle.reshape(len(triangle), -1, k)
+    return units, condenser
 
 
 def visit_labels(visits: Iterable[Any]) -> list[Any]:
@@ -143,15 +174,18 @@ class Outcome:
         Residual standard deviation; y = (outcome - Q gamma) / scale.
     moments
         Mean products of y between visits (m x m), 0 for visits that no participant has together.
-    XY, YY
-        Sums over participants of q_ia y_b (G x m x m x k) and y_a y_b (G x m x m).
+    units
+        y of the design's units, U x m.
+    YY, rest
+        Sums of y_a y_b over the participants of each pattern (G x m x m), and what the units' own leave of them.
     """
 
     gamma: FloatArray
     scale: float
     moments: FloatArray
-    XY: FloatArray
+    units: FloatArray
     YY: FloatArray
+    rest: FloatArray
 
 
 def outcome(design: Design, y: FloatArray) -> Outcome:
@@ -170,28 +204,28 @@ def outcome(design: Design, y: FloatArray) -> Outcome:
     if k >= N or scale <= 1e-12 * np.abs(sorted_y).max():
         raise NoInteriorOptimumError("the fixed effects fit every observation exactly")
     residual = residual / scale
-    n, m = len(design.padded), len(design.visits)
-    padded = np.zeros((n, m))
+    padded = np.zeros((int(design.counts.sum()), len(design.visits)))
     padded[design.participant, design.visit] = residual
-    XY = np.empty((len(design.counts), m, m, k))
-    YY = np.empty((len(design.counts), m, m))
-    for g, (first, count) in enumerate(zip(design.starts, design.counts, strict=True)):
-        Y = padded[first : first + count]
-        XY[g] = (design.padded[first : first + count].reshape(count, m * k).T @ Y).reshape(m, k, m).transpose(0, 2, 1)
-        YY[g] = Y.T @ Y
+    blocks = np.split(padded, np.cumsum(design.counts)[:-1])
+    YY = np.stack([block.T @ block for block in blocks])
+    units = np.concatenate(
+        [block if q is None else q.T @ block for block, q in zip(blocks, design.condensers, strict=True)]
+    )
+    rest = YY - design.by_pattern(units[:, :, None] * units[:, None, :])
     moments = YY.sum(axis=0) / np.maximum(design.together, 1)
     if np.diag(moments).min() < 1e-20:
         visit = design.visits[int(np.argmin(np.diag(moments)))]
         raise NoInteriorOptimumError(f"the outcome has no residual variation at visit {visit}")
-    return Outcome(gamma, scale, moments, XY, YY)
+    return Outcome(gamma, scale, moments, units, YY, rest)
 
 
 @dataclass(frozen=True)
 class State:
-    """The likelihood at one Sigma: -2 log L, W (G x m x m), Phi (k x k), beta (k)."""
+    """The likelihood at one Sigma: -2 log L, W (G x m x m), W times the units (U x m x k), Phi (k x k), beta (k)."""
 
     deviance: float
     W: FloatArray
+    WX: FloatArray
     Phi: FloatArray
     beta: FloatArray
 
@@ -201,9 +235,10 @@ def evaluate(design: Design, data: Outcome, sigma: FloatArray, method: Method) -
     both = design.present[:, :, None] & design.present[:, None, :]
     V = np.where(both, sigma, np.eye(len(sigma)))
     W = np.where(both, np.linalg.inv(V), 0)
-    k = design.XX.shape[-1]
-    A = (W.ravel() @ design.XX.reshape(-1, k * k)).reshape(k, k)
-    b = W.ravel() @ data.XY.reshape(-1, k)
+    WX = W[design.pattern] @ design.units
+    k = WX.shape[2]
+    A = design.units.reshape(-1, k).T @ WX.reshape(-1, k)
+    b = data.units.ravel() @ WX.reshape(-1, k)
     Phi = np.linalg.inv(A)
     Phi = (Phi + Phi.T) / 2
     beta = Phi @ b
@@ -211,7 +246,7 @@ def evaluate(design: Design, data: Outcome, sigma: FloatArray, method: Method) -
     deviance = design.counts @ np.linalg.slogdet(V)[1] + (W * data.YY).sum() - b @ beta + N * math.log(2 * math.pi)
     if method == "REML":
         deviance += np.linalg.slogdet(A)[1] - k * math.log(2 * math.pi)
-    return State(float(deviance), W, Phi, beta)
+    return State(float(deviance), W, WX, Phi, beta)
 
 
 @dataclass(frozen=True)
@@ -226,19 +261,22 @@ class Derivatives:
 
 def differentiate(design: Design, data: Outcome, cov: Covariance, state: State, method: Method) -> Derivatives:
     """The derivatives of the module's docstring."""
-    W, Phi, beta = state.W, state.Phi, state.beta
-    G, m, _, k, _ = design.XX.shape
-    XR = data.XY - (design.XX.reshape(-1, k) @ beta).reshape(G, m, m, k)  # sums of q_ia r_b
-    R = data.YY - data.XY.swapaxes(1, 2) @ beta - XR @ beta
-    T = (design.XX.reshape(-1, k * k) @ Phi.ravel()).reshape(G, m, m) if method == "REML" else np.zeros_like(R)
+    W, WX, Phi = state.W, state.WX, state.Phi
+    U, m, k = WX.shape
+    r = data.units - design.units @ state.beta
+    R = data.rest + design.by_pattern(r[:, :, None] * r[:, None, :])
+    T = np.zeros_like(R)
+    if method == "REML":
+        T = design.by_pattern((design.units.reshape(-1, k) @ Phi).reshape(U, m, k) @ design.units.swapaxes(1, 2))
     WRW, WTW = W @ R @ W, W @ T @ W
     counts = design.counts[:, None, None]
     S = (counts * W - WRW - WTW).sum(axis=0)
 
     E = cov.first.reshape(len(cov.first), m * m)
-    WEW = E @ np.einsum("gac,gdb->cdgab", W, W).reshape(m * m, -1)
-    h = WEW @ XR.reshape(-1, k)
-    P = (WEW @ design.XX.reshape(-1, k * k)).reshape(-1, k, k)
+    # Sums over participants of (W X)_ai (W r)_b and (W X)_ai (W X)_bj, of which every h_k and P_k is a combination.
+    flat, Wr = WX.reshape(U, m * k), (W[design.pattern] @ r[:, :, None])[:, :, 0]
+    h = E @ (flat.T @ Wr).reshape(m, k, m).swapaxes(1, 2).reshape(m * m, k)
+    P = (E @ (flat.T @ flat).reshape(m, k, m, k).swapaxes(1, 2).reshape(m * m, k * k)).reshape(-1, k, k)
 
     rWWWr = E @ _trace_form(W, WRW) @ E.T
     hPh = h @ Phi @ h.T
@@ -253,9 +291,9 @@ def differentiate(design: Design, data: Outcome, cov: Covariance, state: State, 
 
 def _trace_form(W: FloatArray, M: FloatArray) -> FloatArray:
     """Matrix F with vec(E_k)' F vec(E_l) = sum_g tr(E_k W_g E_l M_g)."""
-    m = W.shape[-1]
-    F: FloatArray = np.einsum("gja,gbi->ijab", W, M).reshape(m * m, m * m)
-    return F
+    G, m, _ = W.shape
+    F: FloatArray = (W.reshape(G, m * m).T @ M.reshape(G, m * m)).reshape(m, m, m, m)  # j a b i
+    return F.transpose(3, 0, 1, 2).reshape(m * m, m * m)
 
 
 @dataclass(frozen=True)
@@ -270,7 +308,10 @@ class Optimum:
 
 
 def maximise(design: Design, data: Outcome, name: CovarianceName, method: Method) -> Optimum:
-    """Newton steps on the observed Hessian, or on the average one where that is not positive definite, with halving.
+    """The highest of the maxima that Newton steps reach from several starts.
+
+    The likelihood of a structured matrix can have several maxima, which all starts are tried for. That of the
+    unstructured one is left at the first: the other starts serve where the first one runs to the boundary.
 
     Raises
     ------
@@ -278,15 +319,41 @@ def maximise(design: Design, data: Outcome, name: CovarianceName, method: Method
         With the reason, where there is no maximum inside the parameter space.
     """
     m = len(design.visits)
-    theta = start(name, np.diag(np.diag(data.moments)))
-    cov = covariance(name, theta, m)
-    assert cov is not None  # positive variances, no correlation
-    reason = unidentified(cov.first, design.together > 0, [str(v) for v in design.visits])
+    uncorrelated = covariance(name, start(name, np.diag(np.diag(data.moments))), m)
+    assert uncorrelated is not None  # positive variances, no correlation
+    reason = unidentified(uncorrelated.first, design.together > 0, [str(v) for v in design.visits])
     if reason:
         raise NoInteriorOptimumError(reason)
-    near = start(name, _SHRINKAGE * data.moments + (1 - _SHRINKAGE) * np.diag(np.diag(data.moments)))
-    if (nearer := covariance(name, near, m)) is not None:
-        theta, cov = near, nearer
+    best: Optimum | None = None
+    failures = []
+    for moments in _starts(data.moments):
+        try:
+            found = _climb(design, data, name, method, start(name, moments))
+        except NoInteriorOptimumError as error:
+            failures.append(error)
+            continue
+        if best is None or found.state.deviance < best.state.deviance - _SAME:
+            best = found
+        if name == "un":
+            break
+    if best is None:
+        raise failures[-1]
+    return best
+
+
+def _starts(moments: FloatArray) -> tuple[FloatArray, ...]:
+    """Covariance matrices to start from: the moments shrunk, no correlation, correlations that fade."""
+    variances = np.diag(moments)
+    lag = np.abs(np.subtract.outer(np.arange(len(moments)), np.arange(len(moments))))
+    diagonal, fading = np.diag(variances), np.sqrt(np.outer(variances, variances)) * 0.5**lag
+    return _SHRINKAGE * moments + (1 - _SHRINKAGE) * diagonal, diagonal, fading
+
+
+def _climb(design: Design, data: Outcome, name: CovarianceName, method: Method, theta: FloatArray) -> Optimum:
+    """Newton steps on the observed Hessian, or on the average one where that is not positive definite, with halving."""
+    cov = covariance(name, theta, len(design.visits))
+    if cov is None:
+        raise NoInteriorOptimumError("the moments are not a covariance matrix")
     state = evaluate(design, data, cov.sigma, method)
     for iteration in range(1, _MAX_ITERATIONS + 1):
         derivatives = differentiate(design, data, cov, state, method)
@@ -308,11 +375,12 @@ def _newton_step(derivatives: Derivatives) -> tuple[FloatArray, bool]:
             continue
         d = np.sqrt(diagonal)
         try:
-            factor = cho_factor(hessian / np.outer(d, d) + (0 if observed else 1e-8) * np.eye(len(d)))
+            factor = np.linalg.cholesky(hessian / (d[:, None] * d) + (0 if observed else 1e-8) * np.eye(len(d)))
         except LinAlgError:
             continue
-        if np.diag(factor[0]).min() > 1e-6:
-            return -cho_solve(factor, derivatives.gradient / d) / d, observed
+        if np.diag(factor).min() > 1e-6:
+            half = np.linalg.solve(factor, derivatives.gradient / d)
+            return -np.linalg.solve(factor.T, half) / d, observed
     raise NoInteriorOptimumError("the information matrix is singular")
 
 

@@ -16,9 +16,7 @@ from scipy import special
 from statsmodels.stats.contingency_tables import StratifiedTable
 
 from respine.results import Estimate, not_estimable
-from respine.stats.proportions import Floats, crossings, restricted_risks_difference
-
-_COUNTS = ("x_treatment", "n_treatment", "x_control", "n_control")
+from respine.stats.proportions import Floats, as_arm, crossings, restricted_risks_difference, wilson_limits
 
 
 def stratified_counts(response: npt.ArrayLike, treated: npt.ArrayLike, stratum: npt.ArrayLike) -> pd.DataFrame:
@@ -33,15 +31,23 @@ def stratified_counts(response: npt.ArrayLike, treated: npt.ArrayLike, stratum: 
     stratum
         Stratum labels; missing labels are left out.
 
+    Raises
+    ------
+    ValueError
+        A response other than 0, 1 and missing, or an arm that is not given as True and False.
+
     Returns
     -------
     DataFrame
         Index: stratum, sorted; columns ``x_treatment``, ``n_treatment``, ``x_control``, ``n_control``.
     """
+    y = pd.array(np.asarray(response), dtype="Float64").to_numpy(dtype=float, na_value=np.nan)
+    if not np.isin(y[~np.isnan(y)], (0, 1)).all():
+        raise ValueError("response holds values other than 0, 1 and missing")
     data = pd.DataFrame(
         {
-            "y": pd.array(np.asarray(response), dtype="Float64").to_numpy(dtype=float, na_value=np.nan),
-            "arm": np.where(np.asarray(treated, dtype=bool), "treatment", "control"),
+            "y": y,
+            "arm": np.where(as_arm(treated), "treatment", "control"),
             "stratum": np.asarray(stratum),
         }
     ).dropna()
@@ -66,7 +72,7 @@ def stratified_risk_difference(
     n_control: npt.ArrayLike,
     *,
     level: float = 0.95,
-    method: Literal["miettinen_nurminen", "sato"] = "miettinen_nurminen",
+    method: Literal["miettinen_nurminen", "newcombe", "sato"] = "miettinen_nurminen",
 ) -> Estimate:
     r"""Common risk difference with Mantel-Haenszel weights :math:`w_k = n_{1k} n_{0k} / n_k`.
 
@@ -82,21 +88,26 @@ def stratified_risk_difference(
         ``"miettinen_nurminen"``: stratified score interval, all :math:`\delta` with
         :math:`|\sum_k w_k (\hat d_k - \delta)| \le z \{\sum_k w_k^2 \tilde V_k(\delta) n_k / (n_k - 1)\}^{1/2}`. The
         weights are Mantel-Haenszel's, not the iterated ones of the 1985 paper: at :math:`\delta = 0` the test is then
-        the Cochran-Mantel-Haenszel test and the centre the Mantel-Haenszel estimate. ``"sato"``: Wald interval with
-        Sato's dually consistent variance, as SAS PROC FREQ's COMMONRISKDIFF.
+        the Cochran-Mantel-Haenszel test and the centre the Mantel-Haenszel estimate (SAS Viya's CL=MNMH).
+        ``"newcombe"``: Yan and Su's hybrid of the stratified Wilson intervals (L, U) of the arms, lower limit
+        :math:`\hat d - z\{\lambda_1 L_1 (1 - L_1) + \lambda_0 U_0 (1 - U_0)\}^{1/2}` and the upper alike, with
+        :math:`\lambda_a = \sum_k w_k^2 / n_{ak}`, weights that sum to 1 (SAS's CL=NEWCOMBE). ``"sato"``: Wald interval
+        with Sato's dually consistent variance, cut at -1 and 1, as SAS PROC FREQ's COMMONRISKDIFF.
 
     Returns
     -------
     Estimate
-        Unit ``proportion``; ``p`` belongs to the interval. Not estimable where no stratum holds both arms.
+        Unit ``proportion``; ``p`` is the test that the interval inverts (Newcombe's inverts none). Not estimable where
+        no stratum holds both arms.
 
     Notes
     -----
-    Miettinen & Nurminen 1985, doi 10.1002/sim.4780040211; Sato 1989, Biometrics 45:1323-1324; Klingenberg 2014,
-    doi 10.1002/sim.6122; Laud 2017, doi 10.1002/pst.1813.
+    Miettinen & Nurminen 1985, doi 10.1002/sim.4780040211; Yan & Su 2010, doi 10.1198/sbr.2009.0049; Sato 1989,
+    Biometrics 45:1323-1324; Klingenberg 2014, doi 10.1002/sim.6122; Laud 2017, doi 10.1002/pst.1813.
     """
     names = {
         "miettinen_nurminen": "stratified Miettinen-Nurminen score interval, Mantel-Haenszel weights",
+        "newcombe": "stratified Newcombe hybrid score interval (Yan-Su), Mantel-Haenszel weights",
         "sato": "Mantel-Haenszel risk difference, Sato variance, Wald interval",
     }
     (x1, n1, x0, n0), note = _informative(x_treatment, n_treatment, x_control, n_control)
@@ -116,8 +127,13 @@ def stratified_risk_difference(
         return Estimate(
             statistic="risk difference", value=value, p=float(2 * special.ndtr(-abs(value) / se)), note=note, **known
         )
+    if method == "newcombe":
+        lower, upper = _stratified_newcombe_limits(value, x1, n1, x0, n0, level)
+        return Estimate(statistic="risk difference", value=value, lower=lower, upper=upper, note=note, **known)
     lower, upper = _stratified_score_limits(x1, n1, x0, n0, level)
     p = cochran_mantel_haenszel(x1, n1, x0, n0).p
+    if np.isnan(p):
+        note = "; ".join(filter(None, [note, "no test: the outcome varies in no stratum"]))
     return Estimate(statistic="risk difference", value=value, lower=lower, upper=upper, p=p, note=note, **known)
 
 
@@ -294,9 +310,11 @@ def generalised_cmh(
     general association.
     """
     counts = np.asarray(tables, dtype=float)
-    if counts.ndim != 3:
-        raise ValueError(f"tables has shape {counts.shape}: (strata, rows, columns) are needed")
+    if counts.ndim != 3 or not (counts >= 0).all():
+        raise ValueError("tables holds counts, 0 or more, of shape (strata, rows, columns)")
     columns = np.arange(1.0, counts.shape[2] + 1) if scores is None else np.asarray(scores, dtype=float)
+    if columns.shape != counts.shape[2:]:
+        raise ValueError(f"{columns.size} scores for {counts.shape[2]} columns")
     name = {"general_association": "general association", "row_means": "row mean scores differ"}[alternative]
     known: dict[str, Any] = {"n": int(counts.sum()), "method": f"generalised Cochran-Mantel-Haenszel test, {name}"}
     if counts.shape[1] == 2:
@@ -313,10 +331,13 @@ def generalised_cmh(
         G += B @ (table - n * np.outer(r, c)).ravel()
         covariance = np.kron(np.diag(r) - np.outer(r, r), np.diag(c) - np.outer(c, c)) * n**2 / (n - 1)
         V += B @ covariance @ B.T
-    df = int(np.linalg.matrix_rank(V, hermitian=True)) if V.size else 0
+    # Rank and inverse from one decomposition and one threshold: rounding never counts as a degree of freedom.
+    size, direction = np.linalg.eigh(V) if V.size else (np.zeros(0), np.zeros((0, 0)))
+    held = size > 1e-10 * size.max(initial=0.0)
+    df = int(held.sum())
     if df == 0:
         return not_estimable("p-value", "no stratum in which both arm and outcome vary", **known)
-    p = float(special.chdtrc(df, float(G @ np.linalg.pinv(V, hermitian=True) @ G)))
+    p = float(special.chdtrc(df, float(((G @ direction[:, held]) ** 2 / size[held]).sum())))
     return Estimate(statistic="p-value", value=p, p=p, df=float(df), **known)
 
 
@@ -347,6 +368,30 @@ def _stratified_score_limits(x1: Floats, n1: Floats, x0: Floats, n0: Floats, lev
     return float(lower), float(upper)
 
 
+def _stratified_newcombe_limits(
+    value: float, x1: Floats, n1: Floats, x0: Floats, n0: Floats, level: float
+) -> tuple[float, float]:
+    weight = n1 * n0 / (n1 + n0)
+    weight /= weight.sum()
+    z = float(special.ndtri((1 + level) / 2))
+    (low1, high1), (low0, high0) = (_stratified_wilson(x, n, weight, z) for x, n in ((x1, n1), (x0, n0)))
+    share1, share0 = (weight**2 / n1).sum(), (weight**2 / n0).sum()
+    below = z * np.sqrt(share1 * low1 * (1 - low1) + share0 * high0 * (1 - high0))
+    above = z * np.sqrt(share1 * high1 * (1 - high1) + share0 * low0 * (1 - low0))
+    return max(value - float(below), -1.0), min(value + float(above), 1.0)
+
+
+def _stratified_wilson(x: Floats, n: Floats, weight: Floats, z: float) -> tuple[float, float]:
+    """Weighted sums of Wilson limits at a quantile that makes them the limits of the weighted sum of the risks."""
+    variance = x * (n - x) / n**3
+    if not variance.any():
+        # Without variation in any stratum the quantile is 0 / 0; that of equal risks is its limit.
+        variance = 1 / n
+    narrowed = z * np.sqrt((weight**2 * variance).sum()) / (weight * np.sqrt(variance)).sum()
+    lower, upper = wilson_limits(x, n, float(narrowed))
+    return float(weight @ lower), float(weight @ upper)
+
+
 def _tables(x1: Floats, n1: Floats, x0: Floats, n0: Floats) -> Floats:
     """2 x 2 x K, rows the arms (treatment first), columns event and no event."""
     return np.array([[x1, n1 - x1], [x0, n0 - x0]])
@@ -357,7 +402,7 @@ def _informative(*counts: npt.ArrayLike) -> tuple[tuple[Floats, Floats, Floats, 
     labels = counts[1].index if isinstance(counts[1], pd.Series) else None
     x1, n1, x0, n0 = (np.atleast_1d(np.asarray(c, dtype=float)) for c in counts)
     for x, n in ((x1, n1), (x0, n0)):
-        if x.shape != n1.shape or n.shape != n1.shape or (x < 0).any() or (x > n).any():
+        if x.shape != n1.shape or n.shape != n1.shape or not ((x >= 0) & (x <= n)).all():
             raise ValueError("the four counts are arrays of one length with 0 <= x <= n")
     kept = (n1 > 0) & (n0 > 0)
     note = ""

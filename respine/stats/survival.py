@@ -1,8 +1,9 @@
 """Time to event: Kaplan-Meier, log-rank, Cox regression and restricted mean survival time for two arms.
 
 Times are in one unit throughout (months, say), ``event`` is true where the event happened and false where follow-up
-ended without it, ``treatment`` is true in the treatment arm and false in control. Participants without a time are left
-out; ``n`` counts the others. Ratios are treatment / control, differences treatment - control.
+ended without it, ``treatment`` is true in the treatment arm and false in control. Participants without a time (or, in a
+stratified analysis, a stratum) are left out; ``n`` counts the others. Ratios are treatment / control, differences
+treatment - control.
 """
 
 from __future__ import annotations
@@ -133,9 +134,8 @@ def kaplan_meier(time: ArrayLike, event: ArrayLike, level: float = 0.95) -> Kapl
 
 def numbers_at_risk(time: ArrayLike, at: ArrayLike) -> NDArray[np.int64]:
     """Participants still followed and free of the event just before each time of ``at``: those with ``time`` >= it."""
-    followed = np.asarray(time, float)
-    times: FloatArray = np.asarray(at, float).reshape(-1)
-    followers: NDArray[np.int64] = (followed[:, None] >= times - _TIE).sum(axis=0)
+    followed = np.sort(np.asarray(time, float))
+    followers: NDArray[np.int64] = len(followed) - np.searchsorted(followed, np.reshape(at, -1) - _TIE)
     return followers
 
 
@@ -277,6 +277,8 @@ def restricted_mean(time: ArrayLike, event: ArrayLike, tau: float, level: float 
     (Greenwood type, as R's ``survfit``; lifelines' own variance is that of min(T, tau), not of the estimate.) Not
     estimable if ``tau`` lies after the last follow-up while the curve is above 0: it would have to be extrapolated.
     """
+    if not tau > 0:
+        raise ValueError("tau must be above 0")
     method = f"restricted mean to {tau:g}, Greenwood variance"
     fit = kaplan_meier(time, event, level)
     known: dict[str, Any] = {"n": fit.n, "method": method, "unit": unit}
@@ -352,9 +354,10 @@ def interval_censored_survival(left: ArrayLike, right: ArrayLike) -> pd.DataFram
     """
     lower, upper = np.asarray(left, float), np.asarray(right, float)
     known = ~(np.isnan(lower) | np.isnan(upper))
-    lower, upper = lower[known], upper[known]
-    if (lower >= upper).any():
+    if (lower[known] >= upper[known]).any():
         raise ValueError("left must be before right")
+    intervals, participants = np.unique(np.column_stack([lower, upper])[known], axis=0, return_counts=True)
+    lower, upper = intervals.T
     # Only an interval that begins at some left limit and ends at the next right limit can hold probability.
     starts = np.unique(lower)
     ends = np.array([upper[upper > s].min() for s in starts])
@@ -364,7 +367,7 @@ def interval_censored_survival(left: ArrayLike, right: ArrayLike) -> pd.DataFram
     probability = np.full(len(starts), 1 / max(len(starts), 1))
     for _ in range(100_000):
         share = inside * probability
-        updated = (share / share.sum(axis=1, keepdims=True)).mean(axis=0) if len(lower) else probability
+        updated = participants @ (share / share.sum(axis=1, keepdims=True)) / max(participants.sum(), 1)
         converged = np.abs(updated - probability).max(initial=0) < 1e-12
         probability = updated
         if converged:
@@ -385,11 +388,11 @@ class _Arms:
     @classmethod
     def of(cls, time: ArrayLike, event: ArrayLike, treatment: ArrayLike, strata: ArrayLike | None = None) -> _Arms:
         times = np.asarray(time, float)
-        arm = np.asarray(treatment, bool)
         stratum = np.zeros(len(times), int) if strata is None else pd.factorize(np.asarray(strata))[0]
-        known = ~np.isnan(times)
-        observed_time, observed_event = _observed(time, event)
-        return cls(observed_time, observed_event, arm[known], stratum[known])
+        known = ~np.isnan(times) & (stratum >= 0)
+        observed_time, observed_event = _observed(times[known], np.asarray(event)[known])
+        arm = _truth("treatment", np.asarray(treatment)[known])
+        return cls(observed_time, observed_event, arm, stratum[known])
 
     @property
     def event_times(self) -> pd.DataFrame:
@@ -400,7 +403,8 @@ class _Arms:
             table = {"time": np.unique(self.time[inside & self.event])}
             for arm, members in enumerate((inside & ~self.treatment, inside & self.treatment)):
                 table[f"n{arm}"] = numbers_at_risk(self.time[members], table["time"])
-                table[f"d{arm}"] = (self.time[members & self.event][:, None] == table["time"]).sum(axis=0)
+                happened = np.sort(self.time[members & self.event])
+                table[f"d{arm}"] = np.diff(np.searchsorted(happened, np.append(table["time"], math.inf)))
             tables.append(pd.DataFrame(table))
         return pd.concat(tables, ignore_index=True)
 
@@ -442,7 +446,14 @@ def _observed(time: ArrayLike, event: ArrayLike) -> tuple[FloatArray, BoolArray]
     known = ~np.isnan(times)
     if (times[known] < 0).any():
         raise ValueError("times must not be negative")
-    return times[known], np.asarray(event)[known].astype(bool)
+    return times[known], _truth("event", np.asarray(event)[known])
+
+
+def _truth(name: str, values: Any) -> BoolArray:
+    """Values as booleans; neither a missing value nor another coding (1 and 2, say) passes for true."""
+    if len(values) and not pd.Series(values).isin([0, 1]).all():
+        raise ValueError(f"{name} holds values other than true and false")
+    return np.asarray(values, dtype=bool)
 
 
 def _median(curve: pd.DataFrame, n: int, level: float) -> Estimate:
@@ -451,7 +462,8 @@ def _median(curve: pd.DataFrame, n: int, level: float) -> Estimate:
     # The limits stay where they were when the curve reaches 0.
     value, lower, upper = (_first_half(times, curve[c].ffill().to_numpy()) for c in ("survival", "lower", "upper"))
     if math.isnan(value):
-        return not_estimable(statistic, "the curve stays above one half", n=n, method=method)
+        known: dict[str, Any] = {"n": n, "method": method} | ({} if math.isnan(lower) else {"level": level})
+        return not_estimable(statistic, "the curve stays above one half", lower=lower, **known)
     missing = [name for name, limit in (("lower", lower), ("upper", upper)) if math.isnan(limit)]
     note = f"{' and '.join(missing)} limit not reached" if missing else ""
     return Estimate(
@@ -474,7 +486,9 @@ def _fit_cox(data: _Arms) -> tuple[float, float]:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         # lifelines guesses at separation from variances; no_hazard_ratio has already decided it.
         warnings.simplefilter("ignore")
-        fit = CoxPHFitter().fit(frame, "time", "event", strata=["stratum"], fit_options={"precision": 1e-10})
+        # Its defaults stop where the likelihood changes by 1e-9, which leaves the sixth digit of the coefficient open.
+        options = {"precision": 1e-15, "r_precision": 1e-16}
+        fit = CoxPHFitter().fit(frame, "time", "event", strata=["stratum"], fit_options=options)
     return float(fit.params_["treatment"]), float(fit.standard_errors_["treatment"])
 
 

@@ -13,6 +13,7 @@ from respine.analyses.study import Study
 from respine.display import response as display
 from respine.parameters import Parameters
 from respine.results import Results
+from respine.stats.bayes import PRIORS, posterior_difference
 from tests.analyses.conftest import SHIPPED
 
 
@@ -163,3 +164,16 @@ def test_cumulative_curves_fall_and_start_below_one(shipped: Study) -> None:
     for _, line in curves.groupby(["parameter", "arm"]):
         assert line["share"].is_monotonic_decreasing
         assert line["share"].between(0, 1).all()
+
+
+@pytest.mark.parametrize(
+    ("counts", "low", "high"),
+    [((37, 50, 34, 49), 60, 60), ((50, 50, 5, 50), 90, 100), ((15_000, 50_000, 14_500, 50_000), 1.5, 3)],
+    ids=["shipped", "a large effect", "a large trial"],
+)
+def test_the_posterior_is_drawn_whole_and_not_as_a_spike(counts: response.Counts, low: float, high: float) -> None:
+    frames = []
+    for prior in PRIORS:
+        posterior = posterior_difference(*counts, prior=prior)
+        frames.append(pd.DataFrame({"difference": posterior.grid, "density": posterior.density}))
+    assert low <= display._posterior_reach(pd.concat(frames)) <= high

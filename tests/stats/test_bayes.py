@@ -66,10 +66,18 @@ def test_swapping_arms_flips_the_posterior(treatment, control, prior):
     assert -1 <= e.lower < e.value < e.upper <= 1
 
 
+@pytest.mark.parametrize("counts", [(15_000, 50_000, 14_500, 50_000), (30, 50_000, 14, 50_000), (0, 50_000, 2, 50_000)])
+def test_the_density_of_a_large_trial_is_drawn_where_it_is(counts):
+    posterior = posterior_difference(*counts)
+    assert np.trapezoid(posterior.density, posterior.grid) == pytest.approx(1, abs=1e-3)
+    assert posterior.grid[0] < posterior.difference.lower < posterior.difference.upper < posterior.grid[-1]
+
+
 def test_empty_arm_is_not_estimable():
     posterior = posterior_difference(0, 0, 3, 9)
     assert not posterior.difference.estimable
     assert "treatment arm" in posterior.probability_benefit.note
+    assert "treatment and the control arm" in posterior_difference(0, 0, 0, 0).difference.note
     assert posterior.grid == posterior.density == ()
     assert len(posterior.to_frame()) == 3
 
@@ -77,6 +85,8 @@ def test_empty_arm_is_not_estimable():
 def test_wrong_calls_are_refused():
     with pytest.raises(ValueError, match="0 <= x <= n"):
         posterior_difference(5, 4, 1, 2)
+    with pytest.raises(ValueError, match="level"):
+        posterior_difference(1, 4, 1, 2, level=95)
     with pytest.raises(ValueError, match="margin"):
         posterior_difference(1, 4, 1, 2, margin=10)
     with pytest.raises(ValueError, match="below 1"):

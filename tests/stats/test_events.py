@@ -146,6 +146,13 @@ def test_an_empty_arm_has_no_proportion_rate_or_difference() -> None:
     assert "infinite" in ev.rate_ratio(1, 10, 0, 10).note
 
 
+def test_an_event_without_class_or_term_is_still_counted_at_every_level() -> None:
+    gaps = EVENTS.assign(SOC=EVENTS["SOC"].where(EVENTS["PT"] != "Pain"), PT=EVENTS["PT"].where(EVENTS["PT"] != "Pain"))
+    table = ev.summarise_events(gaps, N, EXPOSURE, BY)
+    assert table.groupby("depth")["events"].sum().tolist() == [6, 6, 6]
+    assert set(table.loc[table["SOC"] == ev.UNKNOWN, "PT"]) == {"", ev.UNKNOWN}
+
+
 def test_overall_rows_only_and_other_column_names() -> None:
     renamed = EVENTS.rename(columns={"USUBJID": "who", "ARM": "group"})
     table = ev.summarise_events(renamed, N, EXPOSURE, subject="who", arm="group")

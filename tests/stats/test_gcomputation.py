@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from respine.stats.gcomputation import (
+    _Designs,
     _newton,
     adjusted_risk_difference,
     design_matrix,
@@ -25,6 +26,7 @@ from respine.stats.proportions import risk_difference
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "gcomputation"
 R = json.loads((REFERENCE / "answers.json").read_text())
+PUBLIC = json.loads((REFERENCE / "public.json").read_text())
 COVARIATES = ["COUNTRY", "VASBL", "ODIBL"]
 
 
@@ -48,6 +50,45 @@ def test_equals_r(name, key):
     assert [risks.risk_treatment[0], risks.risk_control[0]] == near([answer["risk_treatment"], answer["risk_control"]])
     for covariance in ("covariance", "covariance_fixed", "covariance_model"):
         assert getattr(risks, covariance)[0] == near(answer[covariance])
+
+
+@pytest.mark.parametrize("name", ["pbc", "heavy", "small"])
+def test_public_data_equal_r(name):
+    """A public trial; a covariate whose extremes have linear predictors above 1,000; 7 + 7 with separation."""
+    answer = PUBLIC[name]
+    data = pd.read_csv(REFERENCE / f"{name}.csv")
+    result = adjusted_risk_difference(data["response"], data["treated"], data.drop(columns=["response", "treated"]))
+    found = [
+        result.risk_treatment.value,
+        result.risk_control.value,
+        result.difference.se,
+        result.difference_fixed.se,
+        result.difference_model.se,
+    ]
+    expected = [answer[key] for key in ("risk_treatment", "risk_control", "se", "se_fixed", "se_model")]
+    assert found == pytest.approx(expected, rel=PUBLIC["tolerance"])
+    assert (result.fit, result.difference.n) == (answer["fit"], answer["n"])
+    assert ("Firth" in result.difference.method) == (answer["fit"] == "Firth")
+
+
+def test_a_hundred_thousand_participants_are_quick():
+    rng = np.random.default_rng(9)
+    n = 100_000
+    covariates = pd.DataFrame({"COUNTRY": rng.choice(list("ABCD"), n), "VASBL": rng.normal(60, 12, n)})
+    response = (rng.random(n) < 0.6).astype(float)
+    start = time.process_time()
+    result = adjusted_risk_difference(response, np.arange(n) % 2 == 0, covariates)
+    assert result.fit == "maximum likelihood"
+    assert time.process_time() - start < 3  # about 0.3 s; generous, for a busy machine
+
+
+def test_collinear_terms_of_many_levels_drop_out_by_name():
+    """A site within each country: all but the sites that the countries already tell apart stay."""
+    site = np.arange(600) % 30
+    covariates = pd.DataFrame({"COUNTRY": [f"c{s % 5}" for s in site], "SITE": [f"s{s:02d}" for s in site]})
+    design, dropped = design_matrix(np.arange(600) % 2 == 0, covariates)
+    assert design.shape[1] == np.linalg.matrix_rank(design) == 2 + 29 - 1  # an even site has one arm only: arm aliased
+    assert len(dropped) == 4 + 29 - (design.shape[1] - 2)
 
 
 def test_estimates_of_one_data_set():
@@ -167,7 +208,7 @@ def test_firth_of_a_two_by_two_table_adds_one_half(x1, extra1, x0, extra0):
     n1, n0 = x1 + extra1, x0 + extra0
     y = np.repeat([1.0, 0.0, 1.0, 0.0], [x1, extra1, x0, extra0])[None]
     X = np.column_stack([np.ones(n1 + n0), np.arange(n1 + n0) < n1]).astype(float)[None]
-    beta, converged = _newton(y, X, firth=True)
+    beta, converged = _newton(y, _Designs(X), firth=True)
     assert converged.all()
     risks = expit([beta[0].sum(), beta[0, 0]])
     assert risks == pytest.approx([(x1 + 0.5) / (n1 + 1), (x0 + 0.5) / (n0 + 1)], abs=1e-8)
@@ -275,3 +316,7 @@ def test_wrong_calls_are_refused():
         adjusted_risk_difference(response[1:], treated, covariates)
     with pytest.raises(ValueError, match="other than 0, 1"):
         adjusted_risk_difference(response + 1, treated, covariates)
+    with pytest.raises(ValueError, match="other than True and False"):
+        adjusted_risk_difference(response, np.where(treated, "BM-MSC", "Sham"), covariates)
+    with pytest.raises(ValueError, match="infinite"):
+        adjusted_risk_difference(response, treated, covariates.assign(VASBL=np.inf))

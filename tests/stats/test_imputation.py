@@ -95,12 +95,13 @@ def test_conditional_covariances_agree_with_carpenter_roger_kenward(method: imp.
     gaps = layout.gather([group.maximum_likelihood()[1] for group in layout.groups], 1)
     row = ANSWERS["covariances"][method]["row"]
     place = int(np.flatnonzero(layout.tail == row)[0])
-    base = layout.complete(method, arms, gaps, np.zeros((1, len(layout.tail), layout.p)))[0, row]
+    every = np.arange(8)
+    base = layout.complete(method, arms, gaps, np.zeros((1, len(layout.tail), layout.p)), every)[0, row]
     factor = []
     for j in range(VAS12, ODI24 + 1):
         residual = np.zeros((1, len(layout.tail), layout.p))
         residual[0, place, j] = 1
-        factor.append((layout.complete(method, arms, gaps, residual)[0, row] - base)[VAS12:])
+        factor.append((layout.complete(method, arms, gaps, residual, every)[0, row] - base)[VAS12:])
     np.testing.assert_allclose(np.transpose(factor) @ factor, ANSWERS["covariances"][method]["cov"], rtol=1e-4)
 
 
@@ -249,6 +250,20 @@ def test_row_and_column_order_never_matter_and_units_do_not(random: Any, scale: 
         np.testing.assert_allclose(imp.conditional_means(moved, method), expected, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_some_columns_and_blocks_of_imputations_are_the_same_values(
+    method: imp.Method, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shifts = {"delta_treatment": {"ODI": 3.0}, "delta_control": {"VASPAIN": -2.0}}
+    whole = draws().completed(method, **shifts)
+    monkeypatch.setattr(imp, "_BLOCK", 7 * trial().n * 8)
+    columns = [trial().columns[k] for k in (VAS12, VAS0, ODI24)]
+    some = draws().completed(method, **shifts, columns=columns)
+    np.testing.assert_allclose(some, whole[:, :, [VAS12, VAS0, ODI24]], rtol=1e-12)
+    with pytest.raises(ValueError, match="not among the outcomes"):
+        draws().completed(method, columns=[("VASPAIN", 7)])
+
+
 def test_tipping_surface_starts_at_missing_at_random() -> None:
     def analyse(completed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return pooled_ancova(completed)[:2]
@@ -276,6 +291,16 @@ def test_ancova_without_covariates_is_the_t_test() -> None:
         assert estimates[row] == pytest.approx(a.mean() - b.mean())
         assert variances[row] == pytest.approx(pooled * (1 / 12 + 1 / 18))
     assert df == 28
+
+
+def test_ancova_does_not_depend_on_the_origin_and_unit_of_a_covariate() -> None:
+    rng = np.random.default_rng(1)
+    baseline = rng.normal(size=(2, 30))
+    y, arm = baseline + rng.normal(size=(2, 30)), np.arange(30) < 12
+    expected = imp.ancova(y, arm, baseline[:, :, None])
+    found = imp.ancova(y, arm, 1e-3 * baseline[:, :, None] + 1e3)
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-8)
 
 
 # --- data that a trial can have ---------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,26 @@ def test_full_model_of_r_mmrm(df: Any, key: str) -> None:
         np.testing.assert_allclose(result.covariance, sigma, rtol=1e-4, atol=1e-2)
 
 
+@pytest.mark.parametrize(("df", "key"), [("satterthwaite", "sat"), ("kenward-roger", "krlin")])
+def test_every_coefficient_of_the_full_model(df: Any, key: str) -> None:
+    check = next(c for c in answers("mmrm_fev.json")["checks"] if c["id"] == "H6.fev_full")
+    expected = pd.DataFrame(check["expected"][key]["coefficients"]).T
+    data = fev().dropna(subset=["FEV1"])
+    columns = [np.ones(len(data))]
+    for name in expected.index[1:]:
+        # R's treatment contrasts: the variable's name, then the level.
+        parts = [re.fullmatch("(RACE|SEX|ARMCD|AVISIT)(.+)", part).groups() for part in name.split(":")]
+        columns.append(np.prod([data[variable] == level for variable, level in parts], axis=0))
+    model = fit(data["FEV1"], np.column_stack(columns).astype(float), data["USUBJID"], data["AVISIT"])
+    found = model.contrasts(np.eye(len(expected)), df=df)
+    # R mmrm stopped 5e-6 above the least -2 log L, so that a coefficient near 0 is known to a part of its error only.
+    assert (np.abs(found.value - expected["Estimate"]) <= check["tol"] * expected["Std. Error"]).all()
+    np.testing.assert_allclose(found.se, expected["Std. Error"], rtol=check["tol"])
+    np.testing.assert_allclose(found.df, expected["df"], rtol=check["tol"])
+    p = 2 * stats.t.sf(np.abs(found.value / found.se), found.df)
+    np.testing.assert_allclose(p, expected["Pr(>|t|)"], rtol=1e-2)
+
+
 @pytest.mark.parametrize("covariance", ["ar1h", "toeph"])
 def test_kenward_roger_of_sas_for_structured_matrices(covariance: Any) -> None:
     sas = answers("sas_structures.json")
@@ -150,6 +171,78 @@ def test_every_structure_of_nlme(covariance: Any, method: Any) -> None:
         mean = result.lsmeans[row["AVISIT"], {"TRT": "treatment", "PBO": "control"}[row["ARMCD"]]]
         assert mean.value == pytest.approx(row["emmean"], rel=tolerance["estimate"])
         assert mean.se == pytest.approx(row["SE"], rel=tolerance["se"])
+
+
+PUBLIC = [f"growth.{c}.{m}" for c in ("un", "csh", "ar1h") for m in ("REML", "ML")]
+PUBLIC += [f"{d}.{c}.REML" for d, c in (("rats", "csh"), ("rats", "ar1h"))]
+PUBLIC += [f"chicks.{c}.REML" for c in ("un", "csh", "ar1h")]
+
+
+@pytest.mark.parametrize("case", PUBLIC)
+def test_public_data_of_nlme(case: str) -> None:
+    # Of the rats' likelihood with heterogeneous AR(1) the moments of the residuals lead to the lower of two maxima.
+    reference = answers("nlme_data.json")
+    expected, tolerance = reference["answers"][case], reference["tolerance"]
+    name, covariance, method = case.split(".")
+    data = pd.read_csv(REFERENCE / f"{name}.csv")
+    time = "factor(time)" if name == "chicks" else "time"
+    X = formulaic_matrix(data, time, list(expected["coefficients"]))
+    model = fit(data["y"], X, data["subject"], data["time"], covariance=covariance, method=method)
+    assert model.deviance == pytest.approx(expected["deviance"], abs=tolerance["deviance"])
+    found = model.contrasts(np.eye(X.shape[1]))
+    se = np.array(expected["se"])
+    np.testing.assert_allclose(found.se, se, rtol=tolerance["se"])
+    difference = np.abs(found.value - list(expected["coefficients"].values()))
+    assert (difference <= tolerance["estimate"] * np.maximum(se, np.abs(found.value))).all()
+
+
+def formulaic_matrix(data: pd.DataFrame, time: str, names: list[str]) -> np.ndarray:
+    """Columns of R's treatment contrasts by their names: '(Intercept)', 'arm2', 'arm2:factor(time)4'."""
+    columns = []
+    for name in names:
+        column = np.ones(len(data))
+        for part in name.split(":") if name != "(Intercept)" else []:
+            if part == "time":
+                column = column * data["time"]
+            elif part.startswith(time):
+                column = column * (data["time"].astype(str) == part.removeprefix(time))
+            else:
+                column = column * (data["arm"].astype(str) == part.removeprefix("arm"))
+        columns.append(column)
+    return np.column_stack(columns).astype(float)
+
+
+def growth(incomplete: bool = False) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    data = pd.read_csv(REFERENCE / "growth.csv")
+    if incomplete:
+        deleted = data["subject"].isin(answers("growth_published.json")["deleted_at_10"]) & (data["time"] == 10)
+        data = data[~deleted]
+    girls, age = (data["arm"] == "Female").to_numpy(float), data["time"].to_numpy(float)
+    lines = np.column_stack([np.ones(len(data)), girls, age, girls * age])
+    means = np.column_stack([(age == t) * (girls == g) for t in (8, 10, 12, 14) for g in (0, 1)]).astype(float)
+    return data, {
+        "a mean for each sex and age": means,
+        "a line for each sex": lines,
+        "parallel lines": lines[:, :3],
+    }
+
+
+def test_growth_data_in_the_manual_of_sas() -> None:
+    data, designs = growth()
+    expected = answers("growth_published.json")["sas"]
+    model = fit(data["y"], designs["a line for each sex"], data["subject"], data["time"], method="ML")
+    found = model.contrasts(np.eye(4))
+    np.testing.assert_allclose(found.value, expected["coefficients"], atol=5e-5)
+    np.testing.assert_allclose(found.se, expected["se"], atol=5e-5)
+    np.testing.assert_allclose(model.covariance, expected["covariance"], atol=1e-4)
+
+
+@pytest.mark.parametrize("which", ["complete", "incomplete"])
+def test_growth_data_published_likelihoods(which: str) -> None:
+    data, designs = growth(which == "incomplete")
+    for name, expected in answers("growth_published.json")["deviance"][which].items():
+        model = fit(data["y"], designs[name], data["subject"], data["time"], method="ML")
+        assert model.deviance == pytest.approx(expected, abs=5e-4)
 
 
 # Identities --------------------------------------------------------------------------------------------------------
@@ -216,6 +309,28 @@ def test_row_order_never_matters_to_the_bit() -> None:
     np.testing.assert_array_equal(one.coefficients, two.coefficients)
 
 
+def test_many_participants_of_a_pattern_are_condensed_without_loss() -> None:
+    data = small_trial(8, n=400, missing=0.1)
+    result = change(data, df="kenward-roger")
+    design = result.fit.design
+    assert len(design.units) < 400
+    by_hand = prepare_by_visit(data, "CHG", "USUBJID", "AVISITN", "ARM", baseline="BASE", factors=("COUNTRY",))
+    rows = data[by_hand.rows]
+    # The likelihood at the estimate, participant by participant.
+    sigma, X = result.covariance.to_numpy(), design.X
+    y = rows["CHG"].to_numpy()[design.order]
+    r = y - X.Q @ (X.R @ result.fit.coefficients[X.kept])
+    total, information = 0.0, np.zeros((len(X.R), len(X.R)))
+    for i in range(result.n_participants):
+        own = design.participant == i
+        V = sigma[np.ix_(design.visit[own], design.visit[own])]
+        total += np.linalg.slogdet(V)[1] + r[own] @ np.linalg.solve(V, r[own])
+        information += X.Q[own].T @ np.linalg.solve(V, X.Q[own])
+    _, size = np.linalg.slogdet(X.R.T @ information @ X.R)
+    expected = total + size + (len(y) - len(X.R)) * math.log(2 * math.pi)
+    assert result.deviance == pytest.approx(expected, abs=1e-8)
+
+
 def test_prepared_model_fits_other_outcomes() -> None:
     data = small_trial(3, missing=0.1)
     model = prepare_by_visit(data, "CHG", "USUBJID", "AVISITN", "ARM", baseline="BASE", factors=("COUNTRY",))
@@ -226,6 +341,34 @@ def test_prepared_model_fits_other_outcomes() -> None:
 
 
 # Designs and data that a trial can have ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("covariance", ["un", "ar1h"])
+def test_named_visits_keep_the_order_of_their_categories(covariance: Any) -> None:
+    data = small_trial(4, missing=0.1)
+    names = {1: "Week 4", 3: "Week 13", 6: "Week 26"}  # alphabetically the second comes first
+    named = data.assign(AVISITN=pd.Categorical(data["AVISITN"].map(names), list(names.values()), ordered=True))
+    found, expected = change(named, covariance=covariance), change(data, covariance=covariance)
+    assert list(found.differences) == list(names.values())
+    assert found.deviance == pytest.approx(expected.deviance, abs=1e-9)
+    assert [e.value for e in found.differences.values()] == [e.value for e in expected.differences.values()]
+    assert list(found.covariance.index) == list(names.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"method": "reml"}, "one of REML, ML"), ({"covariance": "cs"}, "one of un, toeph"), ({"df": "kr"}, "kenward")],
+)
+def test_unknown_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        change(small_trial(1), **options)
+
+
+def test_infinite_values_are_refused() -> None:
+    data = small_trial(1)
+    data.loc[3, "CHG"] = math.inf
+    with pytest.raises(ValueError, match="CHG holds an infinite value"):
+        change(data)
 
 
 def test_collinear_columns_are_dropped_like_r() -> None:

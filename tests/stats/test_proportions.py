@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from respine.stats.proportions import (
+    LARGEST_BOSCHLOO,
     TESTS,
     compare_proportions,
     odds_ratio,
@@ -27,6 +29,7 @@ from respine.stats.proportions import (
 REFERENCE = Path(__file__).parents[1] / "reference" / "proportions"
 R = json.loads((REFERENCE / "answers.json").read_text())
 SAS = json.loads((REFERENCE / "published.json").read_text())
+EXTREME = json.loads((REFERENCE / "extreme.json").read_text())
 TOLERANCE = R["tolerance"]
 TWO = pytest.mark.parametrize("answer", R["two"], ids=lambda a: "{}of{}-{}of{}".format(*a["counts"]))
 
@@ -128,6 +131,26 @@ def test_p_value_equals_r(answer, test):
         assert estimate.method == TESTS[test]
 
 
+@pytest.mark.parametrize("answer", EXTREME["two"], ids=lambda a: "{}of{}-{}of{}".format(*a["counts"]))
+def test_extreme_tables_equal_r(answer):
+    """50,000 participants an arm, single participants, empty and full cells."""
+    counts = answer["counts"]
+    estimates = {
+        "mn": risk_difference(*counts),
+        "mee": risk_difference(*counts, method="mee"),
+        "ratio_mn": risk_ratio(*counts),
+        "ratio_koopman": risk_ratio(*counts, method="koopman"),
+    }
+    for key, estimate in estimates.items():
+        expected = [math.nan if limit is None else limit for limit in answer[key]]
+        assert [estimate.lower, estimate.upper] == pytest.approx(expected, rel=EXTREME["tolerance"], nan_ok=True)
+    odds = odds_ratio(*counts)
+    expected = [math.nan if value is None else value for value in answer["odds"]]
+    assert [odds.value, odds.lower, odds.upper] == pytest.approx(expected, rel=EXTREME["tolerance"], nan_ok=True)
+    for test in ("pearson", "yates", "fisher"):
+        assert compare_proportions(*counts, test=test).p == pytest.approx(answer[test], rel=EXTREME["tolerance"])
+
+
 def test_fisher_equals_scipy_on_random_tables():
     rng = np.random.default_rng(1)
     n1, n0 = rng.integers(1, 60, (2, 200))
@@ -195,6 +218,74 @@ def test_score_interval_agrees_with_its_test(treatment, control):
 
 
 @property_test
+@given(arm, arm)
+def test_ratio_score_interval_agrees_with_its_test(treatment, control):
+    for method in ("miettinen_nurminen", "koopman"):
+        estimate = risk_ratio(*treatment, *control, method=method)
+        if estimate.p == estimate.p and abs(estimate.p - 0.05) > 1e-9:
+            assert (estimate.p < 0.05) == (estimate.lower > 1 or estimate.upper < 1)
+
+
+@property_test
+@given(arm, arm)
+def test_wald_odds_interval_agrees_with_its_test(treatment, control):
+    estimate = odds_ratio(*treatment, *control, method="wald")
+    if estimate.p == estimate.p and abs(estimate.p - 0.05) > 1e-9:
+        assert (estimate.p < 0.05) == (estimate.lower > 1 or estimate.upper < 1)
+
+
+@property_test
+@given(arm, arm)
+def test_one_more_event_under_treatment_moves_everything_up(treatment, control):
+    (x1, n1), (x0, n0) = treatment, control
+    if x1 == n1:
+        return
+    pairs = [
+        *(
+            (risk_difference(x1, n1, x0, n0, method=m), risk_difference(x1 + 1, n1, x0, n0, method=m))
+            for m in ("miettinen_nurminen", "mee", "newcombe")
+        ),
+        *((proportion(x1, n1, method=m), proportion(x1 + 1, n1, method=m)) for m in ("clopper_pearson", "wilson")),
+        (odds_ratio(x1, n1, x0, n0), odds_ratio(x1 + 1, n1, x0, n0)),
+        (risk_ratio(x1, n1, x0, n0), risk_ratio(x1 + 1, n1, x0, n0)),
+    ]
+    for fewer, more in pairs:
+        for name in ("value", "lower", "upper"):
+            a, b = getattr(fewer, name), getattr(more, name)
+            assert a <= b + 1e-12 or math.isnan(a) or math.isnan(b), (name, fewer, more)
+
+
+@property_test
+@given(arm, arm)
+def test_intervals_hold_their_estimate(treatment, control):
+    counts = (*treatment, *control)
+    for estimate in (
+        odds_ratio(*counts),
+        odds_ratio(*counts, method="wald"),
+        *(risk_ratio(*counts, method=m) for m in ("miettinen_nurminen", "koopman", "katz")),
+        *(proportion(*treatment, method=m) for m in ("clopper_pearson", "wilson")),
+    ):
+        if estimate.estimable and estimate.upper == estimate.upper:
+            assert estimate.lower <= estimate.value * (1 + 1e-12)
+            assert estimate.value <= estimate.upper * (1 + 1e-12)
+
+
+@property_test
+@given(st.tuples(st.integers(0, 9), st.integers(0, 9)), st.tuples(st.integers(0, 9), st.integers(0, 9)))
+def test_nothing_is_missing_without_a_reason(treatment, control):
+    """Any two arms, empty ones and single participants among them: a number with limits, or a note."""
+    counts = (min(treatment), max(treatment), min(control), max(control))
+    for estimate in (
+        *(risk_difference(*counts, method=m) for m in ("miettinen_nurminen", "mee", "newcombe")),
+        *(risk_ratio(*counts, method=m) for m in ("miettinen_nurminen", "koopman", "katz")),
+        *(odds_ratio(*counts, method=m) for m in ("exact", "wald")),
+    ):
+        tested = "newcombe" not in estimate.method.lower()
+        if math.isnan(estimate.lower + estimate.upper + estimate.value) or (tested and math.isnan(estimate.p)):
+            assert estimate.note
+
+
+@property_test
 @given(st.integers(1, 25), st.integers(1, 25), st.integers(1, 49))
 def test_midp_has_mean_one_half(n1, n0, events):
     """Under the null hypothesis, given the margins, a mid-p-value averages exactly 1/2."""
@@ -249,7 +340,37 @@ def test_infinite_ratios_keep_their_lower_limit():
         assert "no upper limit" in estimate.note
 
 
-@pytest.mark.parametrize("counts", [(5, 4, 1, 10), (-1, 4, 1, 10), (1.5, 4, 1, 10)])
+def test_boschloo_of_a_large_trial_is_not_estimable():
+    """scipy weighs (n + 1)^2 tables at every step: with 50,000 participants an arm it would need 20 GB."""
+    n = math.isqrt(LARGEST_BOSCHLOO)
+    estimate = compare_proportions(n // 2, n, n // 3, n, test="boschloo")
+    assert not estimate.estimable
+    assert "more than 250,000" in estimate.note
+    assert np.isnan(p_values([n // 2], [n], [n // 3], [n], test="boschloo")).all()
+
+
+def test_a_hundred_thousand_participants_are_quick():
+    counts = (15_000, 50_000, 14_500, 50_000)
+    start = time.process_time()
+    for method in ("exact", "wald"):
+        odds_ratio(*counts, method=method)
+    for method in ("miettinen_nurminen", "koopman", "katz"):
+        risk_ratio(*counts, method=method)
+    for test in TESTS:
+        compare_proportions(*counts, test=test)
+    assert time.process_time() - start < 1.5  # about 0.15 s; generous, for a busy machine
+
+
+@pytest.mark.parametrize("level", [0, 1, 95])
+def test_impossible_levels_are_refused(level):
+    for call in (lambda: risk_difference(3, 9, 4, 8, level=level), lambda: proportion(3, 9, level=level)):
+        with pytest.raises(ValueError, match="confidence level"):
+            call()
+
+
+@pytest.mark.parametrize(
+    "counts", [(math.nan, 4, 1, 10), (math.inf, 4, 1, 10), (5, 4, 1, 10), (-1, 4, 1, 10), (1.5, 4, 1, 10)]
+)
 def test_impossible_counts_are_refused(counts):
     with pytest.raises(ValueError, match="x_treatment"):
         risk_difference(*counts)

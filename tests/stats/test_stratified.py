@@ -22,7 +22,9 @@ from respine.stats.stratified import (
     stratified_risk_difference,
 )
 
-R = json.loads((Path(__file__).parents[1] / "reference" / "stratified" / "answers.json").read_text())
+REFERENCE = Path(__file__).parents[1] / "reference" / "stratified"
+R = json.loads((REFERENCE / "answers.json").read_text())
+PUBLIC = json.loads((REFERENCE / "public.json").read_text())
 COUNTS = {
     name: dict(zip(("x_treatment", "n_treatment", "x_control", "n_control"), answer["counts"].values(), strict=True))
     for name, answer in R["two"].items()
@@ -95,11 +97,94 @@ def test_generalised_cmh_equals_r(answer):
     assert [means.p, means.df] == near([answer["row_means"]["p"], answer["row_means"]["df"]])
 
 
+def public(name):
+    return dict(
+        zip(
+            ("x_treatment", "n_treatment", "x_control", "n_control"),
+            PUBLIC["two"][name]["counts"].values(),
+            strict=True,
+        )
+    )
+
+
+@pytest.mark.parametrize("name", PUBLIC["two"])
+def test_public_tables_equal_r(name):
+    answer, counts = PUBLIC["two"][name], public(name)
+
+    def near(value):
+        return pytest.approx(value, rel=PUBLIC["tolerance"], abs=1e-10)
+
+    mn, sato, newcombe = (
+        stratified_risk_difference(**counts, method=m) for m in ("miettinen_nurminen", "sato", "newcombe")
+    )
+    assert [mn.value, mn.lower, mn.upper, mn.p] == near([answer["rd"], *answer["mn"], answer["cmh_p"]])
+    assert [sato.value, sato.se] == near([answer["rd"], answer["sato_se"]])
+    if answer["newcombe"]:
+        assert [newcombe.value, newcombe.lower, newcombe.upper] == near([answer["rd"], *answer["newcombe"]])
+    ratio = mantel_haenszel_odds_ratio(**counts)
+    if answer["or"] == "Inf":
+        assert "infinite" in ratio.note
+    else:
+        assert [ratio.value, ratio.lower, ratio.upper] == near([answer["or"], *answer["or_ci"]])
+
+
+@pytest.mark.parametrize("case", PUBLIC["published"], ids=lambda c: f"{c['data']}-{c['quantity']}")
+def test_sas_output(case):
+    counts = public(case["data"])
+    newcombe, ratio = stratified_risk_difference(**counts, method="newcombe"), mantel_haenszel_odds_ratio(**counts)
+    found = {
+        "cmh_p": cochran_mantel_haenszel(**counts).p,
+        "breslow_day_p": breslow_day(**counts, tarone=False).p,
+        "or": [ratio.value, ratio.lower, ratio.upper],
+        "newcombe": [newcombe.value, newcombe.lower, newcombe.upper],
+    }[case["quantity"]]
+    assert found == pytest.approx(case["value"], abs=case["tolerance"])
+
+
+@pytest.mark.parametrize("name", PUBLIC["generalised"])
+def test_generalised_cmh_of_public_tables_equals_r(name):
+    answer = PUBLIC["generalised"][name]
+    for alternative, key in (("general_association", "general"), ("row_means", "row_means")):
+        test = generalised_cmh(answer["tables"], alternative=alternative, scores=answer["scores"])
+        assert [test.p, test.df] == pytest.approx([answer[key]["p"], answer[key]["df"]], rel=1e-6)
+
+
+def test_generalised_cmh_counts_only_real_degrees_of_freedom():
+    """Arms 1 and 2 share no stratum with arms 3 and 4: rank 2 x 2, whatever rounding leaves of the rest."""
+    rng = np.random.default_rng(8)
+    tables = np.zeros((60, 4, 3))
+    tables[::2, :2], tables[1::2, 2:] = rng.integers(1, 50_000, (2, 30, 2, 3))
+    apart = generalised_cmh(tables)
+    parts = [generalised_cmh(part) for part in (tables[::2, :2], tables[1::2, 2:])]
+    assert apart.df == 4
+    assert chdtri(4, apart.p) == pytest.approx(sum(chdtri(2, part.p) for part in parts), rel=1e-9)
+
+
+@property_test
+@given(strata, st.randoms(use_true_random=False))
+def test_order_of_strata_never_matters(tables, random):
+    shuffled = random.sample(tables, len(tables))
+    for method in ("miettinen_nurminen", "newcombe", "sato"):
+        one, other = (stratified_risk_difference(**columns(t), method=method) for t in (tables, shuffled))
+        assert [other.value, other.lower, other.upper, other.p] == pytest.approx(
+            [one.value, one.lower, one.upper, one.p], abs=1e-12, nan_ok=True
+        )
+
+
+@property_test
+@given(strata)
+def test_score_interval_excludes_zero_exactly_when_the_test_rejects(tables):
+    for method in ("miettinen_nurminen", "sato"):
+        estimate = stratified_risk_difference(**columns(tables), method=method)
+        if estimate.p == estimate.p and abs(estimate.p - 0.05) > 1e-9:
+            assert (estimate.p < 0.05) == (estimate.lower > 0 or estimate.upper < 0)
+
+
 @property_test
 @given(strata)
 def test_swapping_arms_flips_signs(tables):
     swapped = [(control, treatment) for treatment, control in tables]
-    for method in ("miettinen_nurminen", "sato"):
+    for method in ("miettinen_nurminen", "newcombe", "sato"):
         one, other = (stratified_risk_difference(**columns(t), method=method) for t in (tables, swapped))
         assert [other.value, other.lower, other.upper] == pytest.approx(
             [-one.value, -one.upper, -one.lower], abs=1e-9, nan_ok=True
@@ -117,6 +202,11 @@ def test_one_stratum_is_no_stratification(treatment, control):
     assert [stratified.value, stratified.lower, stratified.upper] == pytest.approx(
         [plain.value, plain.lower, plain.upper], abs=1e-10
     )
+    plain, stratified = (
+        risk_difference(*counts, method="newcombe"),
+        stratified_risk_difference(*([c] for c in counts), method="newcombe"),
+    )
+    assert [stratified.lower, stratified.upper] == pytest.approx([plain.lower, plain.upper], abs=1e-10)
     n = treatment[1] + control[1]
     cmh, pearson = cochran_mantel_haenszel(*([c] for c in counts)), p_values(*counts, test="pearson")
     if cmh.estimable:
@@ -175,3 +265,26 @@ def test_extreme_tables():
     reverse = {"x_treatment": [0, 0], "n_treatment": [5, 4], "x_control": [6, 3], "n_control": [6, 3]}
     assert mantel_haenszel_odds_ratio(**reverse).value == 0
     assert stratified_risk_difference(**one_way).upper == 1
+
+
+def test_wrong_calls_are_refused():
+    with pytest.raises(ValueError, match="other than True and False"):
+        stratified_counts([1, 0], ["BM-MSC", "Sham"], ["FRA", "FRA"])
+    with pytest.raises(ValueError, match="other than True and False"):
+        stratified_counts([1, 0], [1.0, np.nan], ["FRA", "FRA"])
+    with pytest.raises(ValueError, match="other than 0, 1"):
+        stratified_counts([2, 0], [True, False], ["FRA", "FRA"])
+    with pytest.raises(ValueError, match="0 <= x <= n"):
+        cochran_mantel_haenszel([np.nan], [5], [1], [4])
+    with pytest.raises(ValueError, match="3 columns"):
+        generalised_cmh(np.ones((2, 2, 3)), alternative="row_means", scores=[1, 2])
+    with pytest.raises(ValueError, match="0 or more"):
+        generalised_cmh(-np.ones((2, 2, 3)))
+
+
+def test_newcombe_without_variation_in_an_arm():
+    """Every treated participant responds, no control does: limits inside the parameter space, wider than a point."""
+    counts = {"x_treatment": [5, 4], "n_treatment": [5, 4], "x_control": [0, 0], "n_control": [6, 3]}
+    estimate = stratified_risk_difference(**counts, method="newcombe")
+    assert (estimate.value, estimate.upper) == (1, 1)
+    assert 0 < estimate.lower < 1

@@ -15,6 +15,7 @@ from respine.stats import survival
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "survival"
 ANSWERS = json.loads((REFERENCE / "answers.json").read_text())
+PUBLIC = json.loads((REFERENCE / "public.json").read_text())["answers"]
 ARMS = ("treatment", "control")
 
 
@@ -96,6 +97,38 @@ def test_restricted_means_agree_with_r(name: str) -> None:
             approx(answer["ratio_lower"]),
             approx(answer["ratio_upper"]),
         )
+
+
+@pytest.mark.parametrize("stratified", [False, True])
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_data_compared_as_by_r(name: str, stratified: bool) -> None:
+    frame = pd.read_csv(REFERENCE / f"{name}.csv")
+    columns = frame["time"], frame["event"], frame["treatment"]
+    strata = frame["stratum"] if stratified else None
+    answer = PUBLIC[name]["stratified" if stratified else "plain"]
+    assert survival.log_rank(*columns, strata=strata).value == approx(answer["log_rank"])
+    ratio = survival.hazard_ratio(*columns, strata=strata)
+    assert (math.log(ratio.value), ratio.se) == (approx(answer["log_hr"]), approx(answer["se"]))
+    for transform, chi_square in answer["zph"].items():
+        test = survival.proportional_hazards(*columns, strata=strata, transform=transform)
+        assert test.value == approx(chi_square)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_data_curves_as_by_r(name: str) -> None:
+    frame, answer = pd.read_csv(REFERENCE / f"{name}.csv"), PUBLIC[name]
+    for arm in (0, 1):
+        group = frame[frame["treatment"] == arm]
+        fit = survival.kaplan_meier(group["time"], group["event"])
+        at = fit.survival_at(answer["at"])
+        for found, row in ((fit.median, answer["median"][arm]), (at, answer["survival"][arm])):
+            expected = [approx(None if x == "NA" else x) for x in row]
+            assert [found.value, found.lower, found.upper] == expected
+    for expected in answer["restricted"]:
+        means = survival.compare_restricted_means(frame["time"], frame["event"], frame["treatment"], expected["tau"])
+        found = means.control, means.treatment
+        assert [m.value for m in found] == [approx(x) for x in expected["mean"]]
+        assert [m.se for m in found] == [approx(x) for x in expected["se"]]
 
 
 def test_interval_censored_survival_agrees_with_survfit() -> None:
@@ -226,7 +259,36 @@ def test_restricted_mean_without_events_has_no_interval() -> None:
     assert result.difference.note
 
 
+def test_a_median_that_is_not_reached_keeps_its_lower_limit() -> None:
+    fit = survival.kaplan_meier(range(1, 21), [1] * 9 + [0] * 11)
+    assert not fit.median.estimable
+    assert fit.median.lower == fit.curve.loc[fit.curve["lower"] < 0.5, "time"].iloc[0]
+
+
+def test_a_missing_stratum_leaves_its_participant_out() -> None:
+    time, event, treatment = data("small")
+    strata = [None] + ["a"] * 5 + ["b"] * 6
+    found = survival.log_rank(time, event, treatment, strata=strata)
+    expected = survival.log_rank(time[1:], event[1:], treatment[1:], strata=strata[1:])
+    assert found == expected
+    assert found.n == 11
+
+
+def test_intervals_count_every_participant_who_shares_them() -> None:
+    left, right = [0, 0, 0, 3, 3], [3, 3, 3, 6, math.inf]
+    curve = survival.interval_censored_survival(left, right)
+    assert curve["probability"].tolist() == pytest.approx([0.6, 0.4])
+
+
+@pytest.mark.parametrize("event", [[1.0, math.nan], [1, 2]])
+def test_events_in_another_coding_are_refused(event: list[float]) -> None:
+    with pytest.raises(ValueError, match="event holds values other than true and false"):
+        survival.kaplan_meier([1, 2], event)
+
+
 def test_wrong_calls_are_refused() -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        survival.restricted_mean([1], [1], 0)
     with pytest.raises(ValueError, match="negative"):
         survival.kaplan_meier([-1], [1])
     with pytest.raises(ValueError, match="left must be before right"):
