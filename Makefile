@@ -30,14 +30,18 @@ help:
 report: install
 	@$(RUN) $(BIN)/respine build $(ARGS)
 
-# Cells of a notebook share a kernel, so a file stays on one worker (loadscope).
-test: install
-	@$(RUN) $(BIN)/python -m pytest tests chapters -n auto --maxprocesses 8 --dist loadscope \
-	  --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
-	  --ignore-glob='tests/*.ipynb' --ignore-glob='*/.ipynb_checkpoints/*' -m "not soak" $(ARGS)
+NBVAL = --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
+  --ignore-glob='tests/*.ipynb' --ignore-glob='*/.ipynb_checkpoints/*'
 
+# Cells of a notebook share a kernel, so a file stays on one worker (loadscope). Kernels are forked as in a build.
+test: install
+	@$(RUN) JUPYTER_DEFAULT_PROVISIONER_NAME=respine-forked $(BIN)/python -m pytest tests chapters -n auto \
+	  --maxprocesses 8 --dist loadscope $(NBVAL) -m "not soak" $(ARGS)
+
+# The chapters here in ordinary kernels: what they show must not depend on how their kernel came to be.
 soak: install
 	@$(RUN) $(BIN)/python -m pytest tests -m soak $(ARGS)
+	@$(RUN) $(BIN)/python -m pytest chapters -n auto --maxprocesses 8 --dist loadscope $(NBVAL) $(ARGS)
 
 bench: install
 	@$(RUN) $(BIN)/python -m benchmarks $(ARGS)

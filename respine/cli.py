@@ -26,8 +26,6 @@ HEADLINE = (
 
 app = typer.Typer(
     name="respine",
-    help="The RESPINE trial as an executable manuscript: check data, build the report, compare reports. "
-    "Any command takes --debug to show the traceback of an unexpected error.",
     no_args_is_help=True,
     rich_markup_mode=None,  # rich would double the time that help takes
     pretty_exceptions_enable=False,
@@ -53,6 +51,26 @@ Timeout = Annotated[int, typer.Option("--timeout", min=1, help="Seconds that a c
 DataOption = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Data set, instead of the book's own.")]
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from respine.book.provenance import package_version
+
+        print(f"respine {package_version()}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Example: respine build --data data/my-trial --out report")
+def respine(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """The RESPINE trial as an executable manuscript: check data, build the report, compare reports.
+
+    Any command takes --debug to show the traceback of an unexpected error.
+    """
+
+
 @app.command(epilog="Example: respine check data/my-trial --treatment 'MSC 6M' --control Placebo --out findings")
 def check(
     data: Annotated[Path, typer.Argument(help="Folder of the data set's tables, or one workbook.")],
@@ -64,7 +82,7 @@ def check(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Check a data set against the contract: exit 0, with warnings counted, or 2 when there are errors."""
+    """Check a data set against the contract. Exit 0, with warnings counted, or 2 when there are errors."""
     from respine.book.failures import RefusedError
 
     if not data.exists():
@@ -110,7 +128,7 @@ def build(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Build the report: check the data, execute what is stale, render HTML and PDF, replace the old report at once."""
+    """Build the report. Checks the data, executes what is stale, renders HTML and PDF, swaps the report in whole."""
     request = _request(parameter, params, data, out, jobs, engine, timeout, force)
     import dataclasses
 
@@ -145,7 +163,7 @@ def serve(
     engine: EngineName = "forked",
     timeout: Timeout = 600,
 ) -> None:
-    """Build the report, show it on this machine, and build and reload it when chapters, data or package change."""
+    """Show the report while you work on it. Builds and reloads it whenever chapters, data or package change."""
     request = _request(parameter, params, data, out, jobs, engine, timeout, False)
     options = [("--out", request.out), ("--jobs", request.jobs), ("--engine", engine), ("--timeout", timeout)]
     options += [(name, value) for name, value in (("--data", data), ("--params", params)) if value is not None]
@@ -169,7 +187,7 @@ def refresh(
     timeout: Timeout = 600,
     quiet: Quiet = False,
 ) -> None:
-    """Execute committed chapters in place with their default parameters, the same bytes every time."""
+    """Execute committed chapters in place. They take their default parameters and give the same bytes every time."""
     request = _request(None, None, None, None, jobs, engine, timeout, True)
     from respine.book.progress import Display
     from respine.book.refresh import refresh as refresh_chapters
@@ -204,7 +222,7 @@ def status(
 
 @app.command(epilog="Example: respine parameters --json")
 def parameters(as_json: Json = False) -> None:
-    """List the parameters of the analysis plan with default, unit, bounds and meaning."""
+    """List the analysis plan's parameters. Each with default, unit, bounds and meaning."""
     from respine.book.choices import describe_parameters
 
     rows = describe_parameters()
@@ -227,7 +245,7 @@ def scenarios(
     timeout: Timeout = 600,
     quiet: Quiet = False,
 ) -> None:
-    """Run named parameter sets or data sets and write their headline results side by side, as CSV and HTML."""
+    """Set named analyses side by side. Runs parameter sets or data sets; writes headline results as CSV and HTML."""
     request = _request(None, None, None, out, jobs, engine, timeout, False)
     from respine.book.scenarios import TOGETHER, read_scenarios, run_scenarios
 
@@ -249,7 +267,7 @@ def diff(
     rows: Annotated[int, typer.Option(help="Changes shown on the screen.", min=0)] = 40,
     as_json: Json = False,
 ) -> None:
-    """Compare two reports number by number: exit 0 whether or not they differ."""
+    """Compare two reports number by number. Exit 0 whether or not they differ."""
     from respine.book import diff as differ
     from respine.book.results_file import read_results
 
@@ -269,7 +287,7 @@ def diff(
 def verify(
     report: Annotated[Path, typer.Argument(help="Folder of a report.")] = Path("report"), as_json: Json = False
 ) -> None:
-    """Hash a report's files again and compare them with its run.json: exit 0 if intact, 1 if not."""
+    """Say whether a report is intact. Hashes its files again and compares with its run.json; exit 1 if they differ."""
     import dataclasses
 
     from respine.book.provenance import verify as verify_report
@@ -303,7 +321,7 @@ def simulate_data(
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of every draw [default: the shipped one].")] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write a synthetic data set: the shipped one by default, or one with other arms, sizes and effects."""
+    """Write a synthetic data set. The shipped one by default, or one with other arms, sizes and effects."""
     from respine.book.failures import RefusedError
 
     _require_empty(out)
@@ -336,7 +354,7 @@ def template(
     ] = "csv",
     quiet: Quiet = False,
 ) -> None:
-    """Write empty tables to fill, with a data dictionary, the codes, and a filled example."""
+    """Write empty tables to fill. With a data dictionary, the codes, and a filled example."""
     from respine.book.failures import RefusedError
 
     if format not in ("csv", "xlsx"):

@@ -36,7 +36,10 @@ def visible(value: object, width: int | None = None) -> str:
     >>> visible("a\\x1b[31mb")
     'a\\\\x1b[31mb'
     """
-    escaped = "".join(_escaped(ch) if unicodedata.category(ch) in _INVISIBLE else ch for ch in str(value))
+    escaped = str(value)
+    # What is printable holds none of these characters; hundreds of thousands of findings are shown.
+    if not escaped.isprintable():
+        escaped = "".join(_escaped(ch) if unicodedata.category(ch) in _INVISIBLE else ch for ch in escaped)
     if width is not None and len(escaped) > width:
         return escaped[: width - 1] + "…"
     return escaped

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Month = Literal[1, 3, 6, 12, 24]
 Covariate = Literal["COUNTRY", "VASBL", "ODIBL"]
@@ -52,8 +52,16 @@ class Parameters(BaseModel):
         if self.treatment is not None and self.treatment == self.control:
             raise ValueError(f"treatment and control are both {self.treatment!r}: name two different arms")
         if self.delta_max and self.delta_step > self.delta_max:
-            raise ValueError(f"delta_step {self.delta_step} is larger than delta_max {self.delta_max}")
+            raise ValueError(f"delta_step {self.delta_step:g} is larger than delta_max {self.delta_max:g}")
         return self
+
+    @field_validator("covariates", "subgroups")
+    @classmethod
+    def _once(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        twice = next((value for value in values if values.count(value) > 1), None)
+        if twice is not None:
+            raise ValueError(f"{twice} is given twice")
+        return values
 
     @property
     def level(self) -> float:

@@ -174,6 +174,36 @@ def test_pdf_is_accessible_and_complete(report: RenderReport) -> None:
     assert all("Synthetic data" in page for page in pages)
 
 
+def test_the_report_holds_what_is_told_and_nothing_else(repository: Path, report: RenderReport) -> None:
+    assert {path.name for path in (repository / "report").iterdir()} == {
+        "html", "notebooks", "respine.pdf", "results.csv", "findings.csv", "run.json", "ro-crate-metadata.json",
+    }  # fmt: skip
+
+
+def test_jupyter_book_alone_builds_the_checkout_and_fails_on_what_is_wrong(
+    repository: Path, report: RenderReport, tmp_path: Path
+) -> None:
+    """With the committed outputs, and with a report and a cache lying about; a wrong name is an error."""
+    program = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "build", ".", "-W", "-n", "--keep-going", "--path-output", str(tmp_path)]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    html = tmp_path / "_build" / "html"
+    assert {path.stem for path in (html / "chapters").glob("*.html")} == {
+        path.stem for path in (repository / "chapters").iterdir() if path.suffix in {".ipynb", ".md"}
+    }
+    index = repository / "index.md"
+    text = index.read_text(encoding="utf-8")
+    try:
+        index.write_text(text + "\nIt was {result}`no.such`, as {cite}`nobody` says.\n", encoding="utf-8")
+        done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=300)
+    finally:
+        index.write_text(text, encoding="utf-8")
+    assert done.returncode == 1
+    assert "no.such" in done.stderr
+    assert "nobody" in done.stderr
+
+
 # --- other data -------------------------------------------------------------------------------------------------------
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeGuard, cast
 
 from respine.parameters import Parameters
 from respine.trial import Trial, load_trial
@@ -114,16 +116,42 @@ def open_study(*, tables: Sequence[str] = TABLES, **chosen: Any) -> Study:
 
     Raises
     ------
+    ParameterNotTakenError
+        papermill was given a parameter that the chapter does not take.
     pydantic.ValidationError
         A name or value that :class:`respine.parameters.Parameters` does not allow.
     respine.trial.DataError
         A data set that breaks the contract.
     """
+    _refuse_unknown_injected(chosen)
     parameters = Parameters(**chosen)
     trial = load_trial(locate_data(parameters.data), treatment=parameters.treatment, control=parameters.control)
     trial = restricted(trial, tables)
     taken = ("data", *(name for name in chosen if name != "data"))
     return Study(trial, cast(Parameters, _Taken(parameters, frozenset(taken))), taken)
+
+
+def _refuse_unknown_injected(chosen: Mapping[str, Any]) -> None:
+    """Refuse what papermill's ``-p`` put into the notebook and no chapter reads: papermill itself only warns."""
+    from IPython.core.getipython import get_ipython
+
+    shell = get_ipython()
+    cells = [] if shell is None else shell.user_ns.get("In", [])
+    injected = next((cell for cell in reversed(cells) if cell.startswith(_INJECTED)), "")
+    names = [target.id for node in ast.parse(injected).body for target in ast.walk(node) if _is_assigned(target)]
+    for name in names:
+        if name not in chosen:
+            near = difflib.get_close_matches(name, chosen, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(chosen)}"
+            raise ParameterNotTakenError(f"this chapter does not take the parameter {name!r}; {hint}")
+
+
+_INJECTED = "# Parameters\n"
+"""How papermill's cell begins."""
+
+
+def _is_assigned(node: ast.AST) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
 
 
 class TableNotReadError(AttributeError):
@@ -158,7 +186,9 @@ def restricted(trial: Trial, tables: Sequence[str]) -> Trial:
     adsl = trial.adsl.drop(columns=gone.intersection(trial.adsl.columns))
     frames: dict[str, Any] = {table: _NotRead(table) for table in unread}
     if "adcm" in unread and "adqs" not in unread:
-        frames["adqs"] = trial.adqs.drop(columns="RESCUED")
+        # Not drop, which would copy what chapters share in memory.
+        frames["adqs"] = trial.adqs.copy(deep=False)
+        del frames["adqs"]["RESCUED"]
     info = dataclasses.replace(trial.info, sha256={t: h for t, h in trial.info.sha256.items() if t in tables})
     return dataclasses.replace(trial, info=info, adsl=adsl, **frames)
 
@@ -177,5 +207,6 @@ def locate_data(data: str) -> Path:
     if "RESPINE_ROOT" in os.environ:
         return Path(os.environ["RESPINE_ROOT"]) / path
     here = Path.cwd()
-    top = next((folder for folder in (here, *here.parents) if (folder / "_toc.yml").is_file()), here)
-    return top / path
+    # The last: a chapter that papermill runs from somewhere else belongs to the book that this package lies in.
+    tops = (here, *here.parents, Path(__file__).resolve().parents[2])
+    return next((folder for folder in tops if (folder / "_toc.yml").is_file()), here) / path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -17,6 +18,7 @@ from respine.book.cache import (
     Entry,
     Inputs,
     World,
+    data_files,
     digest,
     imported_modules,
     imported_names,
@@ -128,7 +130,8 @@ def make_plan(repository: Repository, overrides: Mapping[str, Any] | None = None
     """Read the book and hash everything its chapters depend on; imports nothing heavy."""
     chapters = read_chapters(repository)
     told, folder = _data_of(repository, chapters, data)
-    stamps = _stamps([*_tables(folder), *files_below(repository.published), *(c.path for c in chapters)])
+    tables = data_files(folder) if folder.exists() else []
+    stamps = _stamps([*tables, *files_below(repository.published), *(c.path for c in chapters)])
     modules = _stamps([path for path in files_below(PACKAGE) if path.suffix == ".py"])
     values = {**(overrides or {}), "data": told} if data is not None else dict(overrides or {})
     world = survey(repository, folder)
@@ -144,10 +147,6 @@ def make_plan(repository: Repository, overrides: Mapping[str, Any] | None = None
         pages=tuple(_page_files(repository)),
         stamps=stamps | {path: stamp for path, stamp in modules.items() if module_name(path) in imported},
     )
-
-
-def _tables(data: Path) -> list[Path]:
-    return [path for path in data.iterdir() if path.is_file()] if data.is_dir() else [data]
 
 
 def _stamps(paths: Iterable[Path]) -> dict[Path, tuple[int, int] | None]:
@@ -320,7 +319,7 @@ def run_chapters(request: Request, plan: Plan, progress: Progress) -> tuple[dict
             failures.append(_kept(request.repository, outcome))
 
     with kernels(run):
-        findings = check_data(request.repository, plan, cache)
+        findings = check_data(request.repository, plan, cache, share=True)
         work = [(chapter, taken(chapter, plan.overrides)) for chapter in stale]
         # The longest first, so that none is left over at the end; one never run before may be the longest.
         work.sort(key=lambda job: -cache.seconds(job[0].name))
@@ -366,9 +365,17 @@ def preload(chapters: list[Chapter], sources: Mapping[str, str]) -> tuple[str, .
     return (*sorted(modules), *sorted(foreign))
 
 
-def check_data(repository: Repository, plan: Plan, cache: Cache) -> str:
-    """The findings about the data set as CSV (empty for none); an unchanged data set is not checked twice."""
+def check_data(repository: Repository, plan: Plan, cache: Cache, share: bool = False) -> str:
+    """The findings about the data set as CSV (empty for none); an unchanged data set is not checked twice.
+
+    With ``share``, the checked trial is kept for the kernels that are started from now on, so that they need not read
+    and check the tables again.
+    """
+    from respine.trial import store
+
     labels = {name: _label(plan, name) for name in ("treatment", "control")}
+    shelf = repository.scratch / "trial"
+    made_from = store.origin(plan.data, **labels)
     inputs = Inputs(
         code=_CHECK,
         parameters=labels,
@@ -379,7 +386,9 @@ def check_data(repository: Repository, plan: Plan, cache: Cache) -> str:
         versions=plan.world.versions,
     )
     known = cache.load(_CHECK, inputs.key())
-    if known is not None:
+    if share:
+        os.environ[store.VARIABLE] = str(shelf)
+    if known is not None and (not share or store.is_kept(shelf, made_from)):
         return known.text
     from respine.trial import check
 
@@ -392,6 +401,8 @@ def check_data(repository: Repository, plan: Plan, cache: Cache) -> str:
     if report.n_warnings:
         report.write_csv(listed)
         text = listed.read_text(encoding="utf-8")
+    if share and report.trial is not None:
+        store.keep(report.trial, shelf, made_from)
     cache.store(_CHECK, Entry(inputs, 0.0, text))
     return text
 

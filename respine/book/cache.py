@@ -1,7 +1,7 @@
 """Staleness by content: a chapter runs again when, and only when, something it depends on has changed.
 
 What a chapter depends on is written down as named hashes (:class:`Inputs`), so that a stale chapter can say why.
-Entries are files ``<chapter>/<key>.ipynb`` with a header line that holds the inputs and the hash of the rest: a damaged
+Entries are files ``<chapter>/<key>.run`` with a header line that holds the inputs and the hash of the rest: a damaged
 entry is no entry.
 """
 
@@ -24,9 +24,12 @@ from respine.book.failures import RefusedError
 from respine.book.paths import Repository, files_below, sha256, write_whole
 
 PACKAGE = Path(__file__).resolve().parents[1]
+WORKBOOK = ".xlsx"
 TABLE_SUFFIXES = (
-    ".csv", ".csv.gz", ".parquet", ".xpt", ".sas7bdat", ".sav", ".dta", ".json", ".xlsx",
+    ".csv", ".csv.gz", ".parquet", ".xpt", ".sas7bdat", ".sav", ".dta", ".json", ".ndjson", WORKBOOK,
 )  # fmt: skip
+SETTINGS = ("dataset.yml", "dataset.yaml")
+"""What a data set says of itself; the second name is a mistake that the check reports."""
 KEPT_PER_CHAPTER = 8
 _IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+(?P<base>\.*[\w.]*)[ \t]+import[ \t]+(?:\((?P<many>[^)]*)\)|(?P<few>[^#\n]*))"
@@ -95,17 +98,17 @@ class World:
         return Inputs(
             code=digest(chapter.code),
             parameters={k: _plain(v) for k, v in {**chapter.parameters, **taken(chapter, overrides)}.items()},
-            tables={
-                name: value
-                for name, value in self.tables.items()
-                if chapter.tables is None or name.split(".")[0].lower() in chapter.tables or name in _ALWAYS_READ
-            },
+            tables={name: value for name, value in self.tables.items() if _reaches(name, chapter)},
             modules=module_hashes(modules, self.sources),
             versions=self.versions,
         )
 
 
-_ALWAYS_READ = ("dataset.yml", "published")
+def _reaches(file: str, chapter: Chapter) -> bool:
+    """Whether a chapter depends on a file of the data set: on the tables it declares, on what may hold any table."""
+    name = file.lower()
+    shared = name in (*SETTINGS, "published") or name.endswith(WORKBOOK)
+    return shared or chapter.tables is None or name.split(".")[0] in chapter.tables
 
 
 def taken(chapter: Chapter, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,14 +134,17 @@ def table_hashes(repository: Repository, data: Path) -> dict[str, str]:
     """Hash of each table of the data set, of its ``dataset.yml``, and of the published numbers as one."""
     if not data.exists():
         raise RefusedError(f"there is no data set at {repository.relative(data)}")
-    files = [data] if data.is_file() else sorted(path for path in data.iterdir() if path.is_file())
-    hashes = {
-        path.name: sha256(path)
-        for path in files
-        if path.name.lower().endswith(TABLE_SUFFIXES) or path.name == "dataset.yml"
-    }
+    hashes = {path.name: sha256(path) for path in data_files(data)}
     published = {repository.relative(path): sha256(path) for path in files_below(repository.published)}
     return {**hashes, "published": digest(published)} if published else hashes
+
+
+def data_files(data: Path) -> list[Path]:
+    """Files that the data set is read from: those of a folder, or a workbook and the settings beside it."""
+    beside = [path for path in (data if data.is_dir() else data.parent).iterdir() if path.is_file()]
+    settings = [path for path in beside if path.name.lower() in SETTINGS]
+    tables = [path for path in beside if path.name.lower().endswith(TABLE_SUFFIXES)] if data.is_dir() else [data]
+    return sorted({*settings, *tables})
 
 
 def package_sources() -> dict[str, str]:
@@ -206,7 +212,7 @@ def module_hashes(modules: Iterable[str], sources: Mapping[str, str]) -> dict[st
 
 @cache
 def dependency_versions() -> dict[str, str]:
-    """Version of Python and of each package the project declares, as installed.
+    """Version of Python and of each package that the project declares or its lock pins, as installed.
 
     Read from the names of the ``dist-info`` folders: opening each package's metadata would take longer than all else
     that the answer "nothing changed" needs.
@@ -220,8 +226,22 @@ def dependency_versions() -> dict[str, str]:
             if dot and kind == "dist-info":
                 name, _, version = stem.partition("-")
                 installed.setdefault(_canonical(name), version)
-    found = {name: installed[name] for name in sorted(_declared_dependencies()) if name in installed}
+    names = _declared_dependencies() | _locked()
+    found = {name: installed[name] for name in sorted(names) if name in installed}
     return {"python": platform.python_version(), **found}
+
+
+def _locked() -> set[str]:
+    """What the declared packages need in turn, as far as the lock says; tools of the tests decide no number."""
+    lock, pyproject = PACKAGE.parent / "requirements.lock", PACKAGE.parent / "pyproject.toml"
+    if not lock.is_file() or not pyproject.is_file():
+        return set()
+    import tomllib
+
+    project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
+    tools = {_package(line) for line in project.get("optional-dependencies", {}).get("test", ())}
+    pinned = re.findall(r"^([\w.-]+)==", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    return {_canonical(name) for name in pinned} - tools
 
 
 def _declared_dependencies() -> set[str]:
@@ -234,7 +254,11 @@ def _declared_dependencies() -> set[str]:
         from importlib.metadata import requires
 
         declared = [line for line in requires("respine") or [] if "extra ==" not in line]
-    return {_canonical(re.split(r"[\s<>=!~;\[(]", line, maxsplit=1)[0]) for line in declared}
+    return {_package(line) for line in declared}
+
+
+def _package(requirement: str) -> str:
+    return _canonical(re.split(r"[\s<>=!~;\[(]", requirement, maxsplit=1)[0])
 
 
 def _canonical(name: str) -> str:
@@ -293,10 +317,10 @@ class Cache:
             path.unlink(missing_ok=True)
 
     def _path(self, chapter: str, key: str) -> Path:
-        return self.folder / chapter / f"{key[:32]}.ipynb"
+        return self.folder / chapter / f"{key[:32]}.run"
 
     def _entries(self, chapter: str) -> list[Path]:
-        return sorted((self.folder / chapter).glob("*.ipynb"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        return sorted((self.folder / chapter).glob("*.run"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
     def _read(self, path: Path) -> Entry | None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import gzip
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ def settled(
     """The same for values as they are; ``data`` may be among them."""
     asked = dict(asked)
     if asked:
-        asked = _validated(asked)
+        asked = validated(asked)
     if data is not None and "data" in asked:
         raise RefusedError("the data set is named twice: by --data and by the parameter data")
     folder = data if data is not None else (repository.root / asked.pop("data") if "data" in asked else None)
@@ -95,7 +96,8 @@ def _from_file(file: Path) -> dict[str, Any]:
     return {str(name): value for name, value in values.items()}
 
 
-def _validated(asked: Mapping[str, Any]) -> dict[str, Any]:
+def validated(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with the types of the plan; refused are unknown names, wrong types, bounds and contradictions."""
     from pydantic import ValidationError
 
     from respine.parameters import Parameters
@@ -114,7 +116,8 @@ def _validated(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _unknown(name: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=2)
+    # Names are lower-case; some write them as the data's columns.
+    near = difflib.get_close_matches(name.lower().replace("-", "_"), names, n=2)
     hint = f"did you mean {' or '.join(near)}?" if near else "`respine parameters` lists them"
     return f"there is no parameter {name}; {hint}"
 
@@ -124,27 +127,46 @@ def _explained(error: ValidationError) -> list[str]:
 
     lines = []
     for problem in error.errors():
-        message = problem["msg"].removeprefix("Value error, ")
+        message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
         if not problem["loc"]:
             lines.append(message)
             continue
         name = str(problem["loc"][0])
         meaning = Parameters.model_fields[name].description
-        lines.append(f"{name} = {problem['input']}: {message[0].lower()}{message[1:]} ({meaning})")
+        if problem["type"] == "tuple_type":
+            message = "write a list: [A, B]"
+        lines.append(f"{name} = {_written(problem['input'])}: {message} ({meaning})")
     return lines
 
 
+def _written(value: Any) -> str:
+    """A refused value as it was understood: text in quotes, since '12' is not 12."""
+    if isinstance(value, str):
+        return repr(value)
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
 def _check_labels(repository: Repository, folder: Path | None, asked: Mapping[str, Any]) -> None:
-    """Refuse arm labels that a plain CSV data set plainly does not have; the full check says the rest later."""
+    """Refuse arm labels that are the same, or that the data set plainly does not have; the full check says the rest."""
     labels = {name: asked[name] for name in ("treatment", "control") if asked.get(name) is not None}
-    if not labels:
+    data = folder or repository.root / _default_data()
+    if not labels or not data.exists():
         return
-    found = _planned_arms((folder or repository.root / _default_data()) / "adsl.csv")
+    from respine.trial.dataset import read_settings
+    from respine.trial.findings import Findings
+
+    found = _planned_arms(data)
+    arms = f"the data set's arms are {', '.join(sorted(found))}"
     for name, label in labels.items():
-        if found and label not in found:
+        if found and label.strip() not in found:
             near = difflib.get_close_matches(label, found, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise RefusedError(f"{name} = {label}: the data set's arms are {', '.join(sorted(found))}{hint}")
+            raise RefusedError(f"{name} = {label}: {arms}{hint}")
+    home = data if data.is_dir() else data.parent
+    settings = read_settings(home, Findings(), labels.get("treatment"), labels.get("control"))
+    if settings.treatment == settings.control:
+        other = "control" if "treatment" in labels else "treatment"
+        raise RefusedError(f"treatment and control are both {settings.control!r}: set {other}, too; {arms}")
 
 
 def _default_data() -> str:
@@ -153,13 +175,19 @@ def _default_data() -> str:
     return str(Parameters.model_fields["data"].default)
 
 
-def _planned_arms(adsl: Path) -> set[str]:
+def _planned_arms(data: Path) -> set[str]:
+    """Arm labels of a data set of plain CSV; nothing where reading them would need more."""
+    files = sorted(data.iterdir()) if data.is_dir() else []
+    adsl = next((path for path in files if path.name.lower() in ("adsl.csv", "adsl.csv.gz")), None)
+    if adsl is None:
+        return set()
     try:
-        with adsl.open(encoding="utf-8-sig", newline="") as stream:
+        opened = gzip.open if adsl.suffix.lower() == ".gz" else open
+        with opened(adsl, "rt", encoding="utf-8-sig", newline="") as stream:
             rows = csv.reader(stream)
             column = [name.strip().upper() for name in next(rows)].index("TRT01P")
             return {row[column].strip() for row in rows if len(row) > column} - {""}
-    except (OSError, ValueError, StopIteration, csv.Error):
+    except (OSError, EOFError, ValueError, StopIteration, csv.Error):
         return set()
 
 

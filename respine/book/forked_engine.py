@@ -176,14 +176,21 @@ def _socket_path() -> Path:
 
 
 class ForkedProvisioner(LocalProvisioner):  # type: ignore[misc]
-    """Starts a kernel by asking the zygote for a fork."""
+    """Starts a kernel by asking a zygote for a fork.
 
-    zygote: Zygote
+    Jupyter, nbval among it, takes it for all kernels where ``JUPYTER_DEFAULT_PROVISIONER_NAME=respine-forked`` is set;
+    the zygote is then that process's own and has imported what the chapters of the book at hand import.
+    """
+
+    zygote: Zygote | None = None
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
-        """Fork instead of running ``cmd``; its arguments are the kernel's."""
+        """Fork instead of running ``cmd``, whose arguments are the kernel's; run it where that is not possible."""
+        zygote = self.zygote or (_shared_zygote() if can_fork() and _runs_this_python(cmd) else None)
+        if zygote is None:
+            return await super().launch_kernel(cmd, **kwargs)
         cwd = str(kwargs.get("cwd") or Path.cwd())
-        self.process = self.zygote.fork(cmd[cmd.index(_LAUNCHER) + 1 :], cwd, dict(kwargs["env"]))
+        self.process = zygote.fork(cmd[cmd.index(_LAUNCHER) + 1 :], cwd, dict(kwargs["env"]))
         self.pid = self.pgid = self.process.pid
         self.cwd = cwd
         return self.connection_info
@@ -204,6 +211,17 @@ class IpcKernelManager(AsyncKernelManager):  # type: ignore[misc]
         super().__init__(**kwargs)
         self.running.add(self)
 
+    async def _async_pre_start_kernel(self, **kwargs: Any) -> Any:
+        # Our own choice, whatever provisioner the environment names for other kernels.
+        if self.provisioner is None:
+            self.provisioner = self._new_provisioner(
+                parent=self, kernel_spec=self.kernel_spec, kernel_id=os.urandom(8).hex()
+            )
+        return await super()._async_pre_start_kernel(**kwargs)
+
+    def _new_provisioner(self, **traits: Any) -> Any:
+        return LocalProvisioner(**traits)
+
     async def _async_post_start_kernel(self, **kwargs: Any) -> None:
         # A kernel that was just being started while all others were killed would live on.
         if self.stopping.is_set():
@@ -217,12 +235,10 @@ class ForkedKernelManager(IpcKernelManager):
 
     zygote: ClassVar[Zygote | None] = None
 
-    async def _async_pre_start_kernel(self, **kwargs: Any) -> Any:
-        if self.provisioner is None and self.zygote is not None:
-            provisioner = ForkedProvisioner(parent=self, kernel_spec=self.kernel_spec, kernel_id=os.urandom(8).hex())
-            provisioner.zygote = self.zygote
-            self.provisioner = provisioner
-        return await super()._async_pre_start_kernel(**kwargs)
+    def _new_provisioner(self, **traits: Any) -> Any:
+        provisioner = ForkedProvisioner(**traits)
+        provisioner.zygote = self.zygote
+        return provisioner
 
 
 def kill_all() -> None:
@@ -263,6 +279,27 @@ def stop_zygote() -> None:
             atexit.unregister(stop_zygote)
 
 
+def _shared_zygote() -> Zygote | None:
+    """This process's zygote, started if need be; None where kernels cannot be forked from it."""
+    if ForkedKernelManager.zygote is None:
+        start_zygote(_imports_of_the_book())
+    zygote = ForkedKernelManager.zygote
+    return zygote if zygote is not None and zygote.usable() else None
+
+
+def _imports_of_the_book() -> tuple[str, ...]:
+    from respine.book.build import preload
+    from respine.book.cache import package_sources
+    from respine.book.chapters import read_chapters
+    from respine.book.failures import RefusedError
+    from respine.book.paths import find_repository
+
+    try:
+        return preload(list(read_chapters(find_repository())), package_sources())
+    except RefusedError:  # not in a book: kernels import as they go
+        return ()
+
+
 @contextlib.contextmanager
 def kernel_source(preload: Iterable[str] | None) -> Iterator[None]:
     """Have a zygote that imports ``preload``, or for None only a place for sockets; leave no kernel behind."""
@@ -293,10 +330,8 @@ def _engine_class() -> type:
         def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **kwargs: Any) -> Any:
             """Run a notebook in a forked kernel, or in an ordinary one where forking is not possible."""
             manager: type[IpcKernelManager] = IpcKernelManager
-            if can_fork() and _is_this_python(kernel_name):
-                start_zygote()
-                if ForkedKernelManager.zygote is not None and ForkedKernelManager.zygote.usable():
-                    manager = ForkedKernelManager
+            if can_fork() and _is_this_python(kernel_name) and _shared_zygote() is not None:
+                manager = ForkedKernelManager
             return super().execute_managed_notebook(nb_man, kernel_name, kernel_manager_class=manager, **kwargs)
 
     return ForkedEngine
@@ -320,6 +355,9 @@ def register() -> None:
 def _is_this_python(kernel_name: str) -> bool:
     from jupyter_client.kernelspec import KernelSpecManager
 
-    argv = KernelSpecManager().get_kernel_spec(kernel_name).argv
+    return _runs_this_python(KernelSpecManager().get_kernel_spec(kernel_name).argv)
+
+
+def _runs_this_python(argv: list[str]) -> bool:
     runs_here = argv[0] in ("python", "python3") or Path(argv[0]).resolve() == Path(sys.executable).resolve()
     return runs_here and _LAUNCHER in argv

@@ -8,11 +8,16 @@ import re
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-BUILDERS = ("html", "typst")
+from respine.book.pdf import PdfError, compile_pdf
+from respine.book.typst_builder import PDF_NAME, SOURCE_NAME
+
+BUILDERS = ("typst", "html")
+"""In the order they run: Typst compiles the PDF, on a core of its own, while the HTML is written."""
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -83,20 +88,44 @@ def render(
     if unknown:
         raise ValueError(f"no builder {', '.join(sorted(unknown))}; there are {', '.join(BUILDERS)}")
     recorder = _Recorder(source_dir)
+    _keep_bibliography_plugin()
     seconds: dict[str, float] = {}
     targets = {"html": out_dir / "html", "typst": out_dir / ".sphinx" / "typst"}
-    overrides = {"nitpicky": True, "respine_pdf": "typst" in builders, **(config or {})}
+    overrides = {"nitpicky": True, "respine_pdf": "typst" in builders, "respine_compile": False, **(config or {})}
     # Sphinx compares this file with its settings, among them paths of this machine: it stays out of the report.
     build_info = out_dir / ".sphinx" / "buildinfo"
     if build_info.is_file():
         shutil.move(build_info, targets["html"] / ".buildinfo")
-    for builder in (name for name in BUILDERS if name in builders):
-        start = time.perf_counter()
-        _run(source_dir, targets[builder], out_dir / ".sphinx" / "doctrees", builder, overrides, recorder)
-        seconds[builder] = time.perf_counter() - start
+    with ThreadPoolExecutor(1) as pool:
+        compiled: Future[list[str]] | None = None
+        for builder in (name for name in BUILDERS if name in builders):
+            start = time.perf_counter()
+            _run(source_dir, targets[builder], out_dir / ".sphinx" / "doctrees", builder, overrides, recorder)
+            seconds[builder] = time.perf_counter() - start
+            if builder == "typst":
+                compiled = pool.submit(compile_pdf, targets["typst"] / SOURCE_NAME, targets["typst"] / PDF_NAME)
+    if compiled is not None:
+        _require_compiled(compiled)
     if "html" in builders:
         shutil.move(targets["html"] / ".buildinfo", build_info)
     return _gather(out_dir, targets, builders, seconds)
+
+
+def _require_compiled(compiled: Future[list[str]]) -> None:
+    try:
+        problems = [RenderWarning("", "respine.typst", f"Typst: {text}") for text in compiled.result()]
+    except PdfError as error:
+        problems = [RenderWarning("", error.category, str(error))]
+    if problems:
+        raise RenderError(problems)
+
+
+def _keep_bibliography_plugin() -> None:
+    # pybtex would look its backend up in the metadata of every installed package once for each citation: a tenth of the
+    # whole rendering.
+    from pybtex.plugin import find_plugin, register_plugin
+
+    register_plugin("pybtex.backends", "plaintext", find_plugin("pybtex.backends", "plaintext"))
 
 
 def _run(
@@ -150,14 +179,15 @@ def _run(
 def _gather(
     out_dir: Path, targets: Mapping[str, Path], builders: Sequence[str], seconds: Mapping[str, float]
 ) -> RenderReport:
+    shutil.rmtree(out_dir / "jupyter_execute", ignore_errors=True)  # MyST-NB's copies, beside a builder's folder
     pdf = results = None
     if "typst" in builders:
-        pdf = out_dir / "respine.pdf"
-        shutil.copyfile(targets["typst"] / "respine.pdf", pdf)
+        pdf = out_dir / PDF_NAME
+        shutil.copyfile(targets["typst"] / PDF_NAME, pdf)
     if "html" in builders:
         downloads = targets["html"] / "downloads"
         results = out_dir / "results.csv"
         shutil.copyfile(downloads / "results.csv", results)
         if pdf is not None:
-            shutil.copyfile(pdf, downloads / "respine.pdf")
+            shutil.copyfile(pdf, downloads / PDF_NAME)
     return RenderReport(targets["html"] if "html" in builders else None, pdf, results, seconds)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from respine.book.build import Request, build, collect_results
-from respine.book.choices import settled
+from respine.book.choices import settled, validated
 from respine.book.diff import number
 from respine.book.execute import Progress, silent
 from respine.book.failures import BuildFailedError, RefusedError
@@ -104,7 +104,12 @@ def _scenario(repository: Repository, name: str, slug: str, line: int, node: yam
             continue
         try:
             asked[parameter] = _value(value)
-            settled(repository, {parameter: asked[parameter]})
+            # One by one, so that each mistake has its line; labels are looked up when the data set is known, too.
+            one = {parameter: asked[parameter]}
+            if parameter == "data":
+                settled(repository, one)
+            else:
+                validated(one)
         except yaml.YAMLError:
             problems.append(f"{at}{parameter}: the value is neither a word, a number nor a [list, of, them]")
         except RefusedError as error:

@@ -123,6 +123,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything; Sphinx calls this."""
     app.add_config_value("respine_published", "data/published/published_results.csv", "env", str)
     app.add_config_value("respine_pdf", False, "html", bool)
+    app.add_config_value("respine_compile", True, "", bool)
     app.connect("builder-inited", _prepare)
     app.connect("env-get-outdated", _gather)
     app.connect("env-purge-doc", _purge)

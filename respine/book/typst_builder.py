@@ -78,6 +78,8 @@ class TypstBuilder(Builder):  # type: ignore[misc]
         source = self._source(trees[self.config.root_doc], lead, "\n".join(body))
         (folder / SOURCE_NAME).write_text(source, encoding="utf-8")
         shutil.copyfile(TEMPLATE, folder / TEMPLATE.name)
+        if not self.config.respine_compile:
+            return
         for problem in compile_pdf(folder / SOURCE_NAME, folder / PDF_NAME):
             logger.warning("Typst: %s", problem, type="respine", subtype="typst")
 

@@ -28,6 +28,7 @@ METADATA_KEY = "respine"
 _LABEL = re.compile(r"(tbl|fig)-[a-z0-9-]+")
 _STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)
 _NUMBER = re.compile(r"\d+")
+_HASHED_ID = re.compile(r'\bid="(\w*[0-9a-f]{10})"')
 FIGURE_SPACE, NO_BREAK_SPACE = "\u2007", "\u00a0"
 
 
@@ -201,9 +202,19 @@ def figure(
         )  # fmt: skip
     plt.close(drawing)
     svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
+    svg = _with_counted_ids(svg[svg.index("<svg") :])
     table = _csv([list(data.columns), *data.itertuples(index=False, name=None)])
     return Figure(label=label, caption=caption, alt=alt, svg=svg, csv=table, results=tuple(results))
+
+
+def _with_counted_ids(svg: str) -> str:
+    """The drawing with its clips and markers counted.
+
+    Matplotlib names them by a hash of their coordinates in full: another Python or processor, whose sums differ in the
+    last digit, would draw the same and name it otherwise.
+    """
+    counted = {id: f"{id[0]}{n}" for n, id in enumerate(dict.fromkeys(_HASHED_ID.findall(svg)), start=1)}
+    return re.sub("|".join(counted), lambda match: counted[match[0]], svg) if counted else svg
 
 
 def show(item: Table | Figure | Study) -> None:

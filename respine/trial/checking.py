@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from respine.trial import contract, deriving, reading, typed
+from respine.trial import contract, deriving, reading, schemas, store, typed
 from respine.trial.contract import PARAMETERS, TABLES, nominal_day, parameters_of
 from respine.trial.dataset import Settings, read_settings
 from respine.trial.findings import CheckReport, DataError, Findings, suggestion
@@ -22,7 +23,7 @@ Tables = dict[str, TypedTable]
 
 
 def load_trial(folder: str | Path, treatment: str | None = None, control: str | None = None) -> Trial:
-    """The checked and derived data set.
+    """The checked and derived data set; where a build has kept just this one, it is recalled (:mod:`.store`).
 
     Parameters
     ----------
@@ -36,6 +37,9 @@ def load_trial(folder: str | Path, treatment: str | None = None, control: str | 
     DataError
         The data set breaks the contract; carries the report.
     """
+    kept = store.recall(Path(folder), treatment, control)
+    if kept is not None:
+        return kept
     report = check(folder, treatment, control)
     if report.trial is None:
         raise DataError(report)
@@ -52,8 +56,7 @@ def check(folder: str | Path, treatment: str | None = None, control: str | None 
     if "adsl" in tables:
         _check_adsl(tables["adsl"], settings, findings)
         _check_across(tables, settings, findings)
-    trial = None if findings.failed else deriving.derive(tables, settings)
-    return findings.report(trial, str(folder))
+    return findings.report(lambda: deriving.derive(tables, settings), str(folder))
 
 
 def _read(folder: Path, findings: Findings, treatment: str | None, control: str | None) -> tuple[Settings, Tables]:
@@ -126,7 +129,7 @@ def _check_condition(table: TypedTable, column: contract.Column, where: contract
         return
     table.report(findings, "required", column.name, needed, f"{column.allowed}, {where}")
     if where.only:
-        surplus = known & ~asked & ~table.empty(column.name)
+        surplus = known & ~asked & ~table.missing(column.name)
         # Where the condition's own cell is empty against the rules, that is the finding.
         surplus &= ~table.missing(where.column) if where.values else True
         table.report(findings, "blank-elsewhere", column.name, surplus, f"empty; filled {where}")
@@ -167,19 +170,13 @@ def _key_code(table: TypedTable) -> npt.NDArray[np.int64]:
 
 
 def _check_parameters(table: TypedTable, findings: Findings) -> None:
-    """AVAL inside its parameter's range."""
-    parameters = parameters_of(table.spec.name).values()
-    value = table.numbers["AVAL"]
-    # The last entry stands for an unknown parameter, position -1: no bounds.
-    low = np.array([*(p.minimum for p in parameters), -np.inf])
-    high = np.array([*(np.inf if p.maximum is None else p.maximum for p in parameters), np.inf])
-    outside = (value < low[table.parameter]) | (value > high[table.parameter])
-    for i, p in enumerate(parameters):
-        if outside.any():
-            table.reject(findings, "range", "AVAL", outside & (table.parameter == i), p.allowed)
-        if p.integer:
-            fractional = (table.parameter == i) & (value != np.round(value)) & ~np.isnan(value)
-            table.reject(findings, "whole-number", "AVAL", fractional, p.allowed)
+    """AVAL as its parameter asks."""
+    for i, parameter in enumerate(parameters_of(table.spec.name).values()):
+        rows = np.flatnonzero(table.parameter == i)
+        for rule, check in schemas.checks(parameter).items():
+            wrong = np.zeros(len(table), dtype=bool)
+            wrong[rows] = schemas.breaking(check, table.numbers["AVAL"][rows])
+            table.reject(findings, rule, "AVAL", wrong, parameter.allowed)
 
 
 # Rules of adsl.
@@ -191,17 +188,25 @@ def _check_arm_labels(adsl: TypedTable, settings: Settings, findings: Findings) 
     found = list(dict.fromkeys([*planned, *adsl.text["TRT01A"].values]))
     unexpected = [label for label in found if label not in labels]
     absent = [label for label in labels if label not in planned]
+    if labels[0] == labels[1] or not all(labels):
+        _disregard_arms(adsl)  # That the settings do not name two arms is the finding.
+        return
     named = f"treatment {labels[0]!r}, control {labels[1]!r}; for other labels set the parameters treatment and control"
     if unexpected and absent:
         near = "".join(suggestion(label, labels) for label in unexpected)
         findings.add("arm-label", "adsl", "TRT01P", value=", ".join(found), allowed=named + near)
-        for name in ("TRT01P", "TRT01A"):
-            adsl.bad[name] = adsl.is_bad(name) | ~adsl.missing(name)
-            adsl.text[name] = typed.Text.blank(len(adsl))
+        _disregard_arms(adsl)
         return
     for name in ("TRT01P", "TRT01A"):
         wrong = adsl.text[name].map([v not in labels for v in adsl.text[name].values], False)
         adsl.reject(findings, "arm-label", name, wrong, named, labels)
+
+
+def _disregard_arms(adsl: TypedTable) -> None:
+    """Make no further finding of arm labels."""
+    for name in ("TRT01P", "TRT01A"):
+        adsl.bad[name] = adsl.is_bad(name) | ~adsl.missing(name)
+        adsl.text[name] = typed.Text.blank(len(adsl))
 
 
 def _check_adsl(adsl: TypedTable, settings: Settings, findings: Findings) -> None:
@@ -230,9 +235,10 @@ def _check_study(adsl: TypedTable, findings: Findings) -> None:
 def _check_randomised(adsl: TypedTable, settings: Settings, findings: Findings) -> None:
     """Somebody in each arm, and inside the protocol."""
     randomised = adsl.text["RANDFL"].isin(("Y",))
-    if not randomised.any() and not adsl.is_bad("RANDFL").any():
+    certain = not adsl.is_bad("RANDFL").any()
+    if certain and not randomised.any():
         findings.add("none-randomised", "adsl", "RANDFL", value=f"{len(adsl)} rows, none Y", allowed="at least one Y")
-    elif "TRT01P" in adsl.raw and not adsl.is_bad("TRT01P").any():
+    elif certain and "TRT01P" in adsl.raw and not adsl.is_bad("TRT01P").any():
         for role, label in (("treatment", settings.treatment), ("control", settings.control)):
             if not (adsl.text["TRT01P"].isin((label,)) & randomised).any():
                 allowed = f"participants in the {role} arm; if it has another label, set the parameter {role}"
@@ -285,7 +291,10 @@ def _check_across(tables: Tables, settings: Settings, findings: Findings) -> Non
         table.subject = row[table.codes("USUBJID", ids)]
         if name != "adsl" and known:
             unknown = (table.subject < 0) & ~table.missing("USUBJID")
-            table.report(findings, "unknown-subject", "USUBJID", unknown, "a USUBJID of adsl")
+            near = _near_ids(ids) if unknown.any() else {}
+            found = table.written("USUBJID", unknown)
+            allowed = [f"a USUBJID of adsl{near.get(_bare_id(subject), '')}" for subject in found]
+            table.report(findings, "unknown-subject", "USUBJID", unknown, allowed)
     randomised = adsl.text["RANDFL"].isin(("Y",))
     for name in ("adqs", "admi", "adis"):
         if name in tables:
@@ -294,6 +303,15 @@ def _check_across(tables: Tables, settings: Settings, findings: Findings) -> Non
         _check_baseline(tables["adqs"], adsl, randomised, findings)
     if "adae" in tables:
         _check_events(tables["adae"], ~adsl.empty("TRT01A"), findings)
+
+
+def _bare_id(subject: str) -> str:
+    """An identifier as spreadsheets and people mistake it: without case, leading zeros and separators."""
+    return re.sub(r"(?<![0-9])0+(?=[0-9])|[\W_]", "", subject.casefold())
+
+
+def _near_ids(ids: list[str]) -> dict[str, str]:
+    return {_bare_id(subject): f"; did you mean {subject!r}?" for subject in ids}
 
 
 def _of(subject: Positions, flag: Mask) -> Mask:

@@ -1,8 +1,8 @@
 """The data contract: what a data set may hold, said once.
 
-From :data:`TABLES` and :data:`PARAMETERS` come the checks (:mod:`respine.trial.checking`), the data dictionary
-(:func:`data_dictionary`) and the pandera schemas (:mod:`respine.trial.schemas`). Names and codes are those of CDISC
-ADaM (ADaMIG 1.3, OCCDS 1.1).
+From :data:`TABLES` and :data:`PARAMETERS` come the pandera checks and schemas (:mod:`respine.trial.schemas`) that a
+data set is held to (:mod:`respine.trial.checking`), and the data dictionary (:func:`data_dictionary`). Names and codes
+are those of CDISC ADaM (ADaMIG 1.3, OCCDS 1.1).
 """
 
 from __future__ import annotations
@@ -104,6 +104,11 @@ class Column:
     def numeric(self) -> bool:
         """Whether values are numbers."""
         return self.type in ("number", "integer", "day")
+
+    @property
+    def integer(self) -> bool:
+        """Whether values are whole numbers."""
+        return self.type in ("integer", "day")
 
     @property
     def may_be_blank(self) -> bool:
@@ -314,7 +319,7 @@ _ADSL = Table(
         ),
         Column(
             name="PPROTFL", label="Per protocol", need="optional", values=("Y", "N"),
-            note="where the column is absent, all treated",
+            note="where nothing is given, all treated",
         ),
         Column(
             name="DCSREAS", label="Reason for leaving the study early", need="optional",

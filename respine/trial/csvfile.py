@@ -58,6 +58,13 @@ def read_csv(path: Path, is_number: Callable[[str], bool]) -> Sheet:
     names, first = _header(data, records)
     columns = _parse(data, records, first, names, is_number)
     rows, problems = _rows(data, records, first, len(names), kept=len(columns[0]))
+    again = np.isin(rows, _repeated_headers(data, records, first))
+    if again.any():
+        columns = [column.filter(pa.array(~again)) for column in columns]
+        problems += [
+            Problem("repeated-header", int(row), allowed="one header, in the first row") for row in rows[again]
+        ]
+        rows = rows[~again]
     return Sheet(names=names, columns=columns, rows=rows, problems=problems)
 
 
@@ -168,6 +175,13 @@ def _header(data: bytes, records: _Records) -> tuple[list[str], int]:
     return next(csv.reader([text])), i + 1
 
 
+def _repeated_headers(data: bytes, records: _Records, first: int) -> list[int]:
+    """Rows that hold the header once more, as in files that were appended to each other."""
+    header = data[records.start[first - 1] : records.end[first - 1]]
+    alike = np.flatnonzero(records.end[first:] - records.start[first:] == len(header)) + first
+    return [int(i) + 1 for i in alike if data.startswith(header, int(records.start[i]))]
+
+
 def _parse(
     data: bytes, records: _Records, first: int, names: list[str], is_number: Callable[[str], bool]
 ) -> list[pa.ChunkedArray]:
@@ -214,9 +228,11 @@ def _rows(data: bytes, records: _Records, first: int, width: int, kept: int) -> 
         Problem(
             "ragged-row",
             row=int(record) + 1,
-            value=f"{n} cells: {data[records.start[record] : records.start[record] + 60].decode('utf-8', 'replace')}",
+            value=f"{n} cells: {data[start : min(end, start + 60)].decode('utf-8', 'replace')}",
             allowed=f"{width} cells, as in the header; text that holds a comma in double quotes, decimals with a point",
         )
-        for record, n in zip(filled[ragged], cells[ragged], strict=True)
+        for record, n, start, end in zip(
+            filled[ragged], cells[ragged], records.start[filled[ragged]], records.end[filled[ragged]], strict=True
+        )
     ]
     return filled[~ragged] + 1, problems

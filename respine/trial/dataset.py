@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from respine.trial.contract import DEFAULT_CONTROL, DEFAULT_TREATMENT, DEFAULT_WINDOWS
+from respine.trial.days import iso_day
 from respine.trial.findings import Findings, suggestion
 
 FILE = "dataset.yml"
@@ -81,6 +83,17 @@ def read_settings(folder: Path, findings: Findings, treatment: str | None, contr
     return settings
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML without objects of Python, in which no key may stand twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ValueError(f"the key {key} stands twice")
+        return super().construct_mapping(node, deep)
+
+
 def _read(folder: Path, findings: Findings) -> dict[str, object]:
     path = next((p for p in sorted(folder.iterdir()) if p.name.lower() == FILE), None)
     if path is None:
@@ -92,7 +105,7 @@ def _read(folder: Path, findings: Findings) -> dict[str, object]:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise ValueError("larger than 1 MB")
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        content = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         findings.add("dataset.yml", FILE, value=" ".join(str(error).split()), allowed=allowed)
         return {}
@@ -135,10 +148,7 @@ def _convert(name: str, given: object) -> object | None:
 
 def _day(given: object) -> dt.date | None:
     if isinstance(given, str):
-        try:
-            return dt.datetime.strptime(given, "%Y-%m-%d").date()
-        except ValueError:
-            return None
+        return iso_day(given)
     # A datetime is a date too, and has more than a day.
     return given if type(given) is dt.date else None
 

@@ -86,7 +86,9 @@ def _participants(tables: Mapping[str, TypedTable], settings: Settings, rescue_d
     treated = ~adsl.missing("TRT01A")
     randomised = adsl.text["RANDFL"].isin(("Y",))
     mitt = randomised & _assessed(tables["adqs"], len(adsl))
-    per_protocol = adsl.text["PPROTFL"].isin(("Y",)) if "PPROTFL" in adsl.raw else treated
+    # A column without any value is no column: exports keep those that nobody filled.
+    judged = not adsl.missing("PPROTFL").all()
+    per_protocol = adsl.text["PPROTFL"].isin(("Y",)) if judged else treated
     columns |= {"ITT": randomised, "SAF": treated, "MITT": mitt, "PP": mitt & per_protocol}
     arms = (settings.treatment, settings.control)
     columns |= {"ARM": _role(adsl.text["TRT01P"], arms), "ARMA": _role(adsl.text["TRT01A"], arms)}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -32,7 +32,9 @@ RULES = {
     "separator": "columns are separated by commas",
     "line-end": "lines end with LF or CRLF",
     "quote": "quoted text is closed, and quotes stand around whole cells",
+    "formula": "formulas are stored with their values",
     "no-header": "the first row names the columns",
+    "repeated-header": "the header stands once",
     "repeated-column": "a column is named once",
     "ragged-row": "every row has as many cells as the header",
     "missing-column": "every needed column is there",
@@ -184,11 +186,10 @@ class Findings:
         )
         self._batches.append(batch)
 
-    def report(self, trial: Trial | None, source: str) -> CheckReport:
-        """The report: errors first, otherwise in the order found; the trial only where there is no error."""
+    def report(self, derive: Callable[[], Trial] | None, source: str) -> CheckReport:
+        """The report: errors first, otherwise in the order found; ``derive`` makes the trial if there is no error."""
         batches = tuple(sorted(self._batches, key=lambda batch: batch.severity))
-        failed = any(b.severity == "error" for b in batches)
-        return CheckReport(source=source, trial=None if failed else trial, _batches=batches)
+        return CheckReport(source=source, _batches=batches, _derive=None if self.failed else derive)
 
     @property
     def failed(self) -> bool:
@@ -214,13 +215,16 @@ class CheckReport:
     ----------
     source
         The data set, as it was named.
-    trial
-        The checked and derived data set; None where there are errors.
     """
 
     source: str
-    trial: Trial | None
     _batches: tuple[_Batch, ...] = field(repr=False)
+    _derive: Callable[[], Trial] | None = field(repr=False)
+
+    @cached_property
+    def trial(self) -> Trial | None:
+        """The checked data set, derived when first asked for; None where there are errors."""
+        return None if self._derive is None else self._derive()
 
     @property
     def n_errors(self) -> int:
@@ -329,9 +333,15 @@ class DataError(Exception):
 
 def suggestion(value: str, codes: Iterable[str]) -> str:
     """``; did you mean 'M'?`` for a code that differs in case, spaces or punctuation alone; else nothing."""
-
-    def bare(text: str) -> str:
-        return re.sub(r"[\W_]", "", text).casefold()
-
-    near = next((code for code in codes if bare(code) == bare(value)), None)
+    near = _by_bare_text(tuple(codes)).get(_bare(value))
     return f"; did you mean {near!r}?" if near else ""
+
+
+@lru_cache(maxsize=16)
+def _by_bare_text(codes: tuple[str, ...]) -> dict[str, str]:
+    # Kept, because each of a hundred thousand wrong cells may ask. The first of codes that look alike is suggested.
+    return {_bare(code): code for code in reversed(codes)}
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"[\W_]", "", text).casefold()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -19,7 +21,7 @@ import pyarrow as pa
 
 from respine.trial.contract import TABLES
 from respine.trial.csvfile import read_csv
-from respine.trial.sheet import Sheet, UnreadableError, column_of
+from respine.trial.sheet import Problem, Sheet, UnreadableError, cell_text, column_of
 
 _NUMBER_COLUMNS = frozenset(c.name for t in TABLES.values() for c in t.columns if c.numeric)
 
@@ -40,14 +42,24 @@ def _read_parquet(path: Path) -> Sheet:
 
 
 def _pyreadstat(function: str) -> Callable[[Path], Sheet]:
-    """SAS, SPSS and Stata by pyreadstat: formats become dates, value labels stay codes, missing values null."""
+    """SAS, SPSS and Stata by pyreadstat: formats become dates, missing values null.
+
+    A value label is what a number stands for where the contract asks for text: 1 labelled ``M`` is M. Numbers stay
+    numbers where it asks for those, and text stays text.
+    """
 
     def read(path: Path) -> Sheet:
         import pyreadstat
 
-        frame, _ = getattr(pyreadstat, function)(str(path))
+        frame, meta = getattr(pyreadstat, function)(str(path))
         columns = [pa.chunked_array([pa.array(frame.iloc[:, i], from_pandas=True)]) for i in range(frame.shape[1])]
-        return Sheet(list(map(str, frame.columns)), columns, np.arange(2, len(frame) + 2))
+        names = list(map(str, frame.columns))
+        for i, name in enumerate(names):
+            labels = meta.variable_value_labels.get(name)
+            if labels and not _is_number(name) and pa.types.is_primitive(columns[i].type):
+                cells = columns[i].to_pylist()
+                columns[i] = column_of([None if c is None else str(labels.get(c, cell_text(c))) for c in cells])
+        return Sheet(names, columns, np.arange(2, len(frame) + 2))
 
     return read
 
@@ -56,14 +68,37 @@ def _read_dataset_json(path: Path) -> Sheet:
     """CDISC Dataset-JSON 1.1: one JSON object; as NDJSON, the metadata in the first line and one row a line."""
     with path.open(encoding="utf-8-sig") as file:
         if path.suffix.lower() == ".ndjson":
-            head, *rows = [json.loads(line) for line in file if line.strip()]
+            head, *rows = [_json(line) for line in file if line.strip()] or [None]
         else:
-            head = json.load(file)
-            rows = head.get("rows") or []
-    names = [column["name"] for column in head["columns"]]
+            head = _json(file.read())
+            rows = (head.get("rows") or []) if isinstance(head, dict) else []
+    try:
+        names = [str(column["name"]) for column in head["columns"]]
+        widths = [len(row) if isinstance(row, list) else -1 for row in rows]
+    except (TypeError, KeyError) as error:
+        allowed = "Dataset-JSON 1.1: one object with 'columns', each with a 'name', and 'rows', each a list"
+        raise UnreadableError("unreadable", value=path.name, allowed=allowed) from error
+    numbers = np.array([number for number, width in enumerate(widths, 2) if width == len(names)], dtype=np.int64)
+    problems = [
+        Problem("ragged-row", number, _json_row(rows[number - 2]), f"a list of {len(names)} cells, one a column")
+        for number, width in enumerate(widths, 2)
+        if width != len(names)
+    ]
+    whole = [rows[number - 2] for number in numbers]
     # A 'decimal' travels as text, to keep its digits: it is text here too and converted like a CSV cell.
-    cells = zip(*rows, strict=True) if rows else [()] * len(names)
-    return Sheet(names, [column_of(column) for column in cells], np.arange(2, len(rows) + 2))
+    columns = [column_of([row[i] for row in whole]) for i in range(len(names))]
+    return Sheet(names, columns, numbers, problems)
+
+
+def _json(text: str) -> Any:
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON; a missing number is null")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def _json_row(row: object) -> str:
+    return f"{len(row)} cells" if isinstance(row, list) else type(row).__name__
 
 
 READERS: Mapping[str, Callable[[Path], Sheet]] = {
@@ -102,6 +137,9 @@ class Source:
         UnreadableError
             Whatever is wrong with the file.
         """
+        if not self.path.is_file():
+            # A folder, a link to nothing, or a pipe, which would be waited for.
+            raise UnreadableError("unreadable", value=f"{self.path.name} is not a file", allowed="a file")
         try:
             if self.sheet:
                 return _read_workbook_sheet(self.path, self.sheet)
@@ -109,7 +147,8 @@ class Source:
         except UnreadableError:
             raise
         except Exception as error:  # parsers of damaged files raise anything
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            reason = error.strerror if isinstance(error, OSError) else str(error).strip().partition("\n")[0]
+            reason = reason or type(error).__name__
             raise UnreadableError("unreadable", value=f"{self}: {reason}", allowed="a file of this format") from error
 
 
@@ -180,6 +219,7 @@ def _read_workbook_sheet(path: Path, name: str) -> Sheet:
         book.close()
     if not filled:
         raise UnreadableError("no-header", value=name, allowed="a header and one row a record")
+    problems = _formulas_without_values(path, name, dict(filled))
     header = list(filled[0][1])
     while header and header[-1] is None:
         header.pop()
@@ -189,8 +229,36 @@ def _read_workbook_sheet(path: Path, name: str) -> Sheet:
     cells = [[_excel_cell(row[i]) if i < len(row) else None for _, row in rows] for i in range(width)]
     keep = [i for i in range(width) if names[i] or any(cell is not None for cell in cells[i])]
     return Sheet(
-        [names[i] for i in keep], [column_of(cells[i]) for i in keep], np.array([i for i, _ in rows], dtype=np.int64)
+        [names[i] for i in keep],
+        [column_of(cells[i]) for i in keep],
+        np.array([i for i, _ in rows], dtype=np.int64),
+        problems,
     )
+
+
+def _formulas_without_values(path: Path, name: str, filled: Mapping[int, tuple[Any, ...]]) -> list[Problem]:
+    """Formulas that no spreadsheet program has calculated yet: their cells would look empty."""
+    import openpyxl
+
+    with zipfile.ZipFile(path) as parts:
+        sheets = [part for part in parts.namelist() if part.startswith("xl/worksheets/") and part.endswith(".xml")]
+        if not any(re.search(rb"<f[ >/]", parts.read(part)) for part in sheets):
+            return []
+    book = openpyxl.load_workbook(path, read_only=True)
+    try:
+        book[name].reset_dimensions()
+        return [
+            Problem("formula", row, cell, "a value; open the workbook in a spreadsheet program and save it")
+            for row, cells in enumerate(book[name].iter_rows(values_only=True), 1)
+            for column, cell in enumerate(cells)
+            if isinstance(cell, str) and cell.startswith("=") and _cell(filled.get(row, ()), column) is None
+        ]
+    finally:
+        book.close()
+
+
+def _cell(row: Sequence[object], column: int) -> object:
+    return row[column] if column < len(row) else None
 
 
 def _filled(row: Iterable[object]) -> bool:

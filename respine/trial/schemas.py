@@ -1,30 +1,65 @@
-"""The contract as pandera schemas, for frames in a pipeline of one's own before they become files.
+"""The contract as pandera checks and schemas, built from :mod:`respine.trial.contract`, where every rule is written.
 
-The package itself checks files by :func:`respine.trial.check`, which reads the same contract, knows the rules across
-tables and names spreadsheet rows; a test holds the two to the same verdict on every column.
+:func:`checks` are what :func:`respine.trial.check` holds the cells of a file to; it adds the rules across columns and
+tables, and names spreadsheet rows. :func:`schema` puts the same checks together for a frame in a pipeline of one's own,
+before it becomes a file.
 """
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pandera.pandas as pa
 
-from respine.trial.contract import TABLES, Column, Table, parameters_of
+from respine.trial.contract import TABLES, Column, Parameter, Table, parameters_of
 
 _DTYPES = {"number": float, "integer": float, "day": float, "date": "datetime64[s]", "text": object}
+_EXACT = 2.0**53
+"""Beyond it a float64 no longer tells whole numbers apart."""
+
+
+def checks(of: Column | Parameter) -> dict[str, pa.Check]:
+    """The checks of one column's values, or of AVAL for one parameter, by rule, in the order they are reported.
+
+    The rules are those of :data:`respine.trial.findings.RULES`; an empty cell breaks none of them.
+    """
+    result: dict[str, pa.Check] = {}
+    if of.integer:
+        result["whole-number"] = pa.Check(lambda s: (s == s.round()) & (s.abs() <= _EXACT), error="whole-number")
+    if isinstance(of, Column):
+        if of.type == "day":
+            result["no-day-0"] = pa.Check(lambda s: s != 0, error="no-day-0")
+        if of.values:
+            codes = np.array(of.values, dtype=float) if of.numeric else np.array(of.values, dtype=object)
+            result["code"] = pa.Check(lambda s: pd.Series(np.isin(s, codes), index=s.index), error="code")
+    low = -np.inf if of.minimum is None else of.minimum
+    high = np.inf if of.maximum is None else of.maximum
+    if (low, high) != (-np.inf, np.inf):
+        result["range"] = pa.Check(lambda s: (s >= low) & (s <= high), error="range")
+    return result
+
+
+def breaking(check: pa.Check, values: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
+    """Which values break a check; missing ones do not."""
+    result = np.zeros(len(values), dtype=bool)
+    found = check(pd.Series(values))
+    if not found.check_passed:
+        kept: pd.Series = found.check_output
+        result[kept.index[~kept.to_numpy(dtype=bool)]] = True
+    return result
 
 
 def schema(table: str) -> pa.DataFrameSchema:
-    """The schema of one table: types, codes, ranges, empty cells, the key, and AVAL inside its parameter's range.
+    """The schema of one table: types, codes, ranges, empty cells, the key, and AVAL as its parameter asks.
 
     It fits typed frames such as those of :class:`respine.trial.Trial`: numbers float64 (whole ones too, because they
     can be missing), dates ``datetime64[s]``, text objects. Extra columns are allowed.
     """
     spec = TABLES[table]
-    checks = [pa.Check(_inside_range(spec), error="range")] if spec.longitudinal else []
     return pa.DataFrameSchema(
         {column.name: _column(column) for column in spec.columns if not column.derived},
-        checks=checks,
+        checks=[pa.Check(_as_parameters_ask(spec), error="AVAL")] if spec.longitudinal else [],
         unique=list(spec.key),
         coerce=True,
         name=table,
@@ -32,21 +67,9 @@ def schema(table: str) -> pa.DataFrameSchema:
 
 
 def _column(column: Column) -> pa.Column:
-    checks = []
-    if column.values:
-        values = [float(v) for v in column.values] if column.numeric else list(column.values)
-        checks.append(pa.Check.isin(values, error="code"))
-    if column.type in ("integer", "day"):
-        checks.append(pa.Check(lambda s: s == s.round(), error="whole-number"))
-    if column.type == "day":
-        checks.append(pa.Check(lambda s: s != 0, error="no-day-0"))
-    if column.minimum is not None:
-        checks.append(pa.Check.ge(column.minimum, error="range"))
-    if column.maximum is not None:
-        checks.append(pa.Check.le(column.maximum, error="range"))
     return pa.Column(
         _DTYPES[column.type],
-        checks,
+        list(checks(column).values()),
         nullable=column.may_be_blank,
         required=column.need == "required",
         title=column.label,
@@ -54,14 +77,14 @@ def _column(column: Column) -> pa.Column:
     )
 
 
-def _inside_range(spec: Table) -> object:
-    parameters = parameters_of(spec.name)
-    low = {code: p.minimum for code, p in parameters.items()}
-    high = {code: p.maximum for code, p in parameters.items() if p.maximum is not None}
+def _as_parameters_ask(spec: Table) -> object:
+    def fits(frame: pd.DataFrame) -> pd.Series:
+        result = pd.Series(True, index=frame.index)
+        for code, parameter in parameters_of(spec.name).items():
+            rows = (frame["PARAMCD"] == code).to_numpy()
+            values = frame["AVAL"].to_numpy()[rows]
+            wrong = np.logical_or.reduce([breaking(check, values) for check in checks(parameter).values()])
+            result[rows] = ~wrong
+        return result
 
-    def inside(frame: pd.DataFrame) -> pd.Series:
-        below = frame["AVAL"] < frame["PARAMCD"].map(low)
-        above = frame["AVAL"] > frame["PARAMCD"].map(high)
-        return ~(below | above)
-
-    return inside
+    return fits

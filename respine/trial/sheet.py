@@ -55,7 +55,8 @@ class Sheet:
     @classmethod
     def from_arrow(cls, table: pa.Table) -> Sheet:
         """A table of a format that has rows and types of its own."""
-        return cls(list(table.column_names), table.columns, np.arange(2, table.num_rows + 2))
+        columns = [column_of(c.to_pylist()) if pa.types.is_nested(c.type) else c for c in table.columns]
+        return cls(list(table.column_names), columns, np.arange(2, table.num_rows + 2))
 
 
 def cell_text(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -148,7 +149,10 @@ class SimulationSpec:
         for name in ("dropout", "gaps"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is a probability below 1, not {getattr(self, name)}")
-        if self.rescue < 0:
+        for name in ("effect_vas", "effect_odi", "effect_t2"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"{name} is a number, not {getattr(self, name)}")
+        if not 0 <= self.rescue < math.inf:
             raise ValueError(f"rescue is a factor of 0 or more, not {self.rescue}")
         unknown = self.without - {*OPTIONAL_TABLES, *OPTIONAL_COLUMNS, "SF36"}
         if unknown:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from respine.trial import contract, typed
+from respine.trial import contract, schemas, typed
 from respine.trial.findings import Findings, Severity, suggestion
 from respine.trial.sheet import Sheet, cell_text
 from respine.trial.typed import Floats, Mask, Text
@@ -60,14 +60,14 @@ class TypedTable:
     def of(cls, spec: contract.Table, sheet: Sheet, findings: Findings) -> TypedTable:
         """The table of a sheet, its columns named and typed, each violation of a single cell reported."""
         names = [name.strip().upper() for name in sheet.names]
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            # Blank headers over stray columns are nobody's, and are not carried along either.
-            if name:
-                findings.add(
-                    "repeated-column", spec.name, name, value=name, allowed="one column of this name, in any case"
-                )
-        raw = {name: column for name, column in zip(names, sheet.columns, strict=True) if name}
+        # Blank headers over stray columns are nobody's, and are not carried along either.
+        repeated = sorted({name for name in names if name and names.count(name) > 1})
+        for name in repeated:
+            findings.add("repeated-column", spec.name, name, value=name, allowed="one column of this name, in any case")
+        raw = {name: column for name, column in zip(names, sheet.columns, strict=True) if name and name not in repeated}
         table = cls(spec, sheet.rows, not sheet.problems, raw)
+        # Which of two columns is meant is not known: no rule reports its cells.
+        table.bad = {name: np.ones(len(table), dtype=bool) for name in repeated}
         for column in spec.columns:
             _type_column(table, column, findings)
         if spec.longitudinal:
@@ -199,7 +199,7 @@ def _type_column(table: TypedTable, column: contract.Column, findings: Findings)
     raw = table.raw.get(name)
     if raw is None and column.derived:
         return
-    if raw is None and column.need == "required":
+    if raw is None and column.need == "required" and name not in table.bad:
         findings.add("missing-column", table.spec.name, name, allowed=f"a column {name}: {column.label.lower()}")
         # Its cells are not reported one by one.
         table.bad[name] = np.ones(len(table), dtype=bool)
@@ -208,7 +208,8 @@ def _type_column(table: TypedTable, column: contract.Column, findings: Findings)
         if raw is not None:
             table.numbers[name], bad = typed.numbers(raw)
             table.reject(findings, "number", name, bad, column.allowed)
-            _check_number(table, column, findings)
+            for rule, check in schemas.checks(column).items():
+                table.reject(findings, rule, name, schemas.breaking(check, table.numbers[name]), column.allowed)
     elif column.type == "date":
         table.dates[name] = np.full(len(table), np.datetime64("NaT"), dtype="datetime64[s]")
         if raw is not None:
@@ -216,26 +217,10 @@ def _type_column(table: TypedTable, column: contract.Column, findings: Findings)
             table.reject(findings, "date", name, bad, column.allowed)
     else:
         table.text[name] = typed.text(raw) if raw is not None else Text.blank(len(table))
-        if column.values:
-            wrong = table.text[name].map([v not in column.values for v in table.text[name].values], False)
-            table.reject(findings, "code", name, wrong, column.allowed, column.values)
+        for rule, check in schemas.checks(column).items():
+            wrong = schemas.breaking(check, np.array(table.text[name].values, dtype=object))
+            table.reject(
+                findings, rule, name, table.text[name].map(wrong.tolist(), False), column.allowed, column.values
+            )
     if raw is not None and not column.may_be_blank:
         table.report(findings, "required", name, table.empty(name), column.allowed)
-
-
-def _check_number(table: TypedTable, column: contract.Column, findings: Findings) -> None:
-    name = column.name
-    if column.type in ("integer", "day"):
-        values = table.numbers[name]
-        # Beyond 2^53 a float64 no longer tells whole numbers apart.
-        fractional = ((values != np.round(values)) & ~np.isnan(values)) | (np.abs(values) > 2**53)
-        table.reject(findings, "whole-number", name, fractional, column.allowed)
-    if column.type == "day":
-        table.reject(findings, "no-day-0", name, table.numbers[name] == 0, column.allowed)
-    values = table.numbers[name]
-    if column.values:
-        wrong = ~np.isin(values, [float(v) for v in column.values]) & ~np.isnan(values)
-        table.reject(findings, "code", name, wrong, column.allowed)
-    low = -np.inf if column.minimum is None else column.minimum
-    high = np.inf if column.maximum is None else column.maximum
-    table.reject(findings, "range", name, (values < low) | (values > high), column.allowed)

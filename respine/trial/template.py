@@ -7,7 +7,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from respine.trial.contract import DEFAULT_CONTROL, DEFAULT_TREATMENT, PARAMETERS, TABLES, Table, data_dictionary
+from respine.trial.contract import (
+    DEFAULT_CONTROL,
+    DEFAULT_TREATMENT,
+    DEFAULT_WINDOWS,
+    PARAMETERS,
+    TABLES,
+    Table,
+    data_dictionary,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +24,8 @@ Format = Literal["csv", "xlsx"]
 FORMATS: tuple[Format, ...] = ("csv", "xlsx")
 DICTIONARY, CODES, EXAMPLE, WORKBOOK = "data-dictionary.csv", "parameter-codes.csv", "example", "trial.xlsx"
 _PER_ARM = 8
-_SEED = 1
+# The example of this seed is without findings and has a rescue.
+_SEED = 5
 _SETTINGS = f"""\
 # What the data set says of itself; every line may be left out.
 title: ''
@@ -26,6 +35,7 @@ licence: ''
 # cutoff: '2025-12-31'  # data cut-off, YYYY-MM-DD
 treatment: {DEFAULT_TREATMENT}       # the labels that TRT01P and TRT01A of adsl use
 control: {DEFAULT_CONTROL}
+# windows: {DEFAULT_WINDOWS}  # days by which a visit may miss its nominal day, by month
 """
 
 Tables = Mapping[str, tuple[list[str], Iterable[Iterable[Any]]]]

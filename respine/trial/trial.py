@@ -56,7 +56,7 @@ class Trial:
         """Rows of ``adsl`` in an analysis set, a copy; ``ARM`` is the actual arm in SAF, the planned one elsewhere.
 
         ITT: randomised. SAF: treated. mITT: ITT with a baseline and a later value of the same instrument, VAS or ODI.
-        PP: mITT and per protocol (PPROTFL Y; treated where the data set has no such column).
+        PP: mITT and per protocol (PPROTFL Y; treated where the data set says nothing of it).
         """
         rows = self.adsl[self.adsl[analysis_set.upper()]].copy()
         if analysis_set == "SAF":

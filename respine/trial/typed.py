@@ -5,9 +5,7 @@ Only an empty cell is missing. Text and dates are converted once a distinct valu
 
 from __future__ import annotations
 
-import datetime as dt
 import math
-import re
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -16,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from respine.trial.days import iso_day
 from respine.trial.sheet import cell_text
 
 Mask = npt.NDArray[np.bool_]
@@ -23,7 +22,6 @@ Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-_ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,21 +139,11 @@ def dates(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.datetime64], Mask]:
     bad = np.zeros(len(cells) + 1, dtype=bool)
     for i, cell in enumerate(cells):
         written = _trimmed(cell)
-        day = _iso_day(written)
+        day = iso_day(written)
         bad[i] = bool(written) and day is None
         if day is not None:
             days[i] = np.datetime64(day, "s")
     return days[codes], bad[codes]
-
-
-def _iso_day(written: str) -> dt.date | None:
-    # date.fromisoformat also takes weeks and undivided digits.
-    if not _ISO_DAY.fullmatch(written):
-        return None
-    try:
-        return dt.date.fromisoformat(written)
-    except ValueError:
-        return None
 
 
 def decimals(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:

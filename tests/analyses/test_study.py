@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,32 @@ def test_relative_data_start_at_the_top_from_any_folder(monkeypatch: pytest.Monk
     assert locate_data("data/respine-synthetic").resolve() == SHIPPED.resolve()
     monkeypatch.setenv("RESPINE_DATA", "elsewhere")
     assert locate_data(DATA_ALIAS) == Path("elsewhere")
+
+
+def test_data_are_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RESPINE_ROOT", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert locate_data("data/respine-synthetic") == SHIPPED
+    (tmp_path / "_toc.yml").write_text("root: index\n")
+    assert locate_data("data/mine") == tmp_path / "data" / "mine"
+
+
+class _Shell:
+    def __init__(self, *cells: str) -> None:
+        self.user_ns = {"In": ["", *cells]}
+
+
+@pytest.mark.parametrize(
+    ("injected", "message"),
+    [("alfa = 0.1", "'alfa'; did you mean alpha?"), ("alpha = 0.1\nmonth = 3", "'month'; it takes data, alpha")],
+)
+def test_what_papermill_passes_in_vain_is_refused(monkeypatch: pytest.MonkeyPatch, injected: str, message: str) -> None:
+    cells = ("alpha = 0.05", f"# Parameters\n{injected}\n", "x = 1")
+    monkeypatch.setattr("IPython.core.getipython.get_ipython", lambda: _Shell(*cells))
+    with pytest.raises(ParameterNotTakenError, match=re.escape(message)):
+        open_study(data=str(SHIPPED), alpha=0.1)
+
+
+def test_what_papermill_passes_and_a_chapter_takes_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("IPython.core.getipython.get_ipython", lambda: _Shell("# Parameters\nalpha = 0.1\n"))
+    assert open_study(data=str(SHIPPED), alpha=0.1).parameters.alpha == 0.1

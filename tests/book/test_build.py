@@ -25,7 +25,7 @@ from tests.book.mini.repository import change_cell, execute_plainly, files, make
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(building, "check_data", lambda repository, plan, cache: "")
+    monkeypatch.setattr(building, "check_data", lambda repository, plan, cache, share=False: "")
     monkeypatch.setattr(rendering, "render", render_plainly)
     return make_repository(tmp_path / "book")
 

@@ -77,6 +77,39 @@ class TestMutations:
         (repository.root / "data" / "tiny" / "ADQS.parquet").write_bytes(b"PAR1")
         assert stale(repository) == {"chapters/second": ["table ADQS.parquet added"]}
 
+    @pytest.mark.parametrize("name", ["adqs.ndjson", "AdQs.CSV.gz", "adqs.sas7bdat"])
+    def test_a_table_by_whatever_name_it_is_read(self, repository: Repository, name: str) -> None:
+        path = repository.root / "data" / "tiny" / name
+        path.write_bytes(b"1")
+        remember(repository, make_plan(repository))
+        path.write_bytes(b"2")
+        assert stale(repository) == {"chapters/second": [f"table {name}"]}
+
+    @pytest.mark.parametrize("name", ["trial.xlsx", "adqs.XLSX", "DataSet.YML", "dataset.yaml"])
+    def test_what_may_hold_or_concern_any_table(self, repository: Repository, name: str) -> None:
+        path = repository.root / "data" / "tiny" / name
+        path.write_bytes(b"1")
+        remember(repository, make_plan(repository))
+        path.write_bytes(b"2")
+        assert stale(repository) == {chapter: [f"table {name}"] for chapter in ALL}
+
+    def test_a_workbook_and_the_settings_beside_it(self, repository: Repository, tmp_path: Path) -> None:
+        book = write_data(tmp_path / "elsewhere") / "trial.xlsx"
+        book.write_bytes(b"1")
+        remember(repository, make_plan(repository, data=book))
+        append(book.with_name("adsl.csv"), "S99,MSC\n")
+        assert stale(repository, data=book) == {}
+        append(book.with_name("dataset.yml"), "licence: CC0\n")
+        assert set(stale(repository, data=book)) == ALL
+        remember(repository, make_plan(repository, data=book))
+        book.write_bytes(b"2")
+        assert set(stale(repository, data=book)) == ALL
+
+    def test_notes_beside_the_tables(self, repository: Repository) -> None:
+        remember(repository, make_plan(repository))
+        (repository.root / "data" / "tiny" / "README.txt").write_text("notes")
+        assert stale(repository) == {}
+
     def test_code(self, repository: Repository) -> None:
         remember(repository, make_plan(repository))
         change_cell(repository.root, "third", "count", "2 + 2")
@@ -206,6 +239,18 @@ def test_versions_are_those_installed() -> None:
     assert {name: versions[name] for name in ("pandas", "papermill", "great-tables", "pyyaml")} == {
         name: version(name) for name in ("pandas", "papermill", "great-tables", "pyyaml")
     }
+
+
+def test_versions_are_of_all_that_a_number_may_rest_on() -> None:
+    versions = staleness.dependency_versions()
+    assert {"python", "patsy", "autograd", "scikit-learn"} <= set(versions), "needed by what the project declares"
+    assert not {"pytest", "ruff", "mypy"} & set(versions)
+
+
+def test_every_format_that_is_read_counts() -> None:
+    from respine.trial.reading import FORMATS
+
+    assert {suffix.removeprefix(".") for suffix in staleness.TABLE_SUFFIXES} == set(FORMATS)
 
 
 def test_a_missing_data_set_is_refused(repository: Repository) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ Command = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(building, "check_data", lambda repository, plan, cache: "")
+    monkeypatch.setattr(building, "check_data", lambda repository, plan, cache, share=False: "")
     monkeypatch.setattr(rendering, "render", render_plainly)
     root = make_repository(tmp_path / "book")
     monkeypatch.chdir(root / "chapters")
@@ -99,16 +100,21 @@ REFUSED = [
     (["-p", "nonsense=1"], "`respine parameters` lists them"),
     (["-p", "seed"], "write it as name=value"),
     (["-p", "seed=1", "-p", "seed=2"], "given twice"),
-    (["-p", "seed=many"], "seed = many"),
+    (["-p", "seed=many"], "seed = 'many': should be a valid integer"),
     (["-p", "seed=yes"], "seed = True: not a number"),
-    (["-p", "alpha=0.5"], "alpha = 0.5: input should be less than 0.5"),
+    (["-p", "alpha=0.5"], "alpha = 0.5: should be less than 0.5"),
     (["-p", "alpha=.nan"], "alpha = nan"),
     (["-p", "alpha=[1"], "neither a word, a number nor a [list, of, them]"),
     (["-p", "primary_month=13"], "primary_month = 13"),
-    (["-p", "covariates=[AGE]"], "covariates = AGE"),
+    (["-p", "primary_month='12'"], "primary_month = '12': should be 1, 3, 6, 12 or 24"),
+    (["-p", "ALPHA=0.1"], "there is no parameter ALPHA; did you mean alpha?"),
+    (["-p", "covariates=[AGE]"], "covariates = 'AGE'"),
+    (["-p", "covariates=COUNTRY"], "covariates = 'COUNTRY': write a list: [A, B]"),
+    (["-p", "covariates=[VASBL, COUNTRY, VASBL]"], "covariates = VASBL, COUNTRY, VASBL: VASBL is given twice"),
     (["-p", "treatment=A", "-p", "control=A"], "name two different arms"),
     (["-p", "delta_max=5"], "is larger than delta_max 5"),
     (["-p", "treatment=msc", "-p", "data=data/tiny"], "the data set's arms are MSC, Sham"),
+    (["-p", "treatment=Sham", "-p", "data=data/tiny"], "treatment and control are both 'Sham': set control, too"),
     (["--params", "none.yml"], "No such file"),
     (["--data", "nowhere"], "there is no data set at nowhere"),
     (["-p", "data=nowhere"], "there is no data set at"),
@@ -155,7 +161,8 @@ def test_all_mistakes_are_named_at_once(respine: Command) -> None:
     [
         ["--help"], ["build", "--help"], ["build", "-p", "sed=1"], ["build", "-p", "alpha=7"], ["diff", "a", "b"],
         ["build", "-p", "treatment=msc", "-p", "data=data/tiny"], ["parameters"], ["status"], ["verify", "nowhere"],
-        ["template", "data"], ["scenarios", "nowhere.yml"], ["serve", "-p", "sed=1"], ["check", "nowhere"],
+        ["--version"], ["build", "-p", "treatment=Sham", "-p", "data=data/tiny"], ["template", "data"],
+        ["scenarios", "nowhere.yml"], ["serve", "-p", "sed=1"], ["check", "nowhere"],
     ],
 )  # fmt: skip
 def test_help_and_refusals_import_nothing_heavy(root: Path, arguments: list[str]) -> None:
@@ -192,6 +199,19 @@ def test_every_command_has_help_with_an_example() -> None:
         assert (command.epilog or "").startswith("Example: respine "), command.name
 
 
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        main(["--version"])
+    assert (leaving.value.code, capsys.readouterr().out) == (0, f"respine {version('respine')}\n")
+
+
+def test_the_list_of_commands_cuts_no_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    listed = capsys.readouterr().out.split("Commands:")[1].split("Example:")[0]
+    assert [line for line in listed.splitlines() if line.endswith("...")] == []
+
+
 def test_outside_a_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as leaving:
@@ -203,7 +223,7 @@ def test_outside_a_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
 def test_an_unexpected_error_has_a_traceback_only_on_request(
     root: Path, respine: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*arguments: Any) -> None:
+    def fail(*arguments: Any, **chosen: Any) -> None:
         raise RuntimeError("surprise")
 
     monkeypatch.setattr(building, "check_data", fail)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from respine.book.chapters import Chapter, page_names, read_chapter, read_chapte
 from respine.book.execute import Outcome, Run, execute, kernels, normalised, with_outputs
 from respine.book.failures import RefusedError
 from respine.book.paths import Repository
-from tests.book.mini.repository import change_cell, make_repository, processes_naming, write_chapter
+from tests.book.mini.repository import change_cell, environment, make_repository, processes_naming, write_chapter
 
 GOOD = "first", "second", "third"
 
@@ -152,6 +154,39 @@ def test_ending_early_leaves_no_process_and_keeps_what_is_done(root: Path) -> No
     assert done == ["first"]
     assert time.monotonic() - start < 30
     assert not list(processes_naming(str(root)))
+
+
+JUPYTER = """
+import os
+from jupyter_client.manager import start_new_kernel
+manager, client = start_new_kernel(kernel_name="python3", cwd=os.getcwd())
+def run(code):
+    said = []
+    client.execute_interactive(code, output_hook=lambda message: said.append(message["content"].get("text", "")))
+    return "".join(said).strip()
+print(type(manager.provisioner).__name__, run("import sys; print('colorsys' in sys.modules)"))
+print(run("import os; print(os.getcwd())") == os.getcwd())
+manager.restart_kernel(now=True)
+client.wait_for_ready(30)
+print(run("print(1 + 1)"))
+client.stop_channels()
+manager.shutdown_kernel(now=True)
+"""
+
+
+def test_jupyter_and_nbval_get_forked_kernels_by_name(tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "book")
+    write_chapter(root, "first", "import colorsys")  # in no kernel unless a chapter of the book imports it
+    folder = root / "chapters"
+    for name, answer in (("respine-forked", "ForkedProvisioner True"), ("", "LocalProvisioner False")):
+        env = environment({"JUPYTER_DEFAULT_PROVISIONER_NAME": name} if name else {})
+        command = [sys.executable, "-c", JUPYTER]
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
+        assert done.stdout.splitlines() == [answer, "True", "2"], done.stderr
+    deadline = time.monotonic() + 5
+    while list(processes_naming(str(folder))) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not list(processes_naming(str(folder)))
 
 
 def test_environment_is_given_back(root: Path) -> None:

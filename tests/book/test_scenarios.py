@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -38,7 +39,7 @@ HOSTILE = "=1 <script>alert(1)</script>"
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(building, "check_data", lambda repository, plan, cache: "")
+    monkeypatch.setattr(building, "check_data", lambda repository, plan, cache, share=False: "")
     monkeypatch.setattr(rendering, "render", render_plainly)
     return make_repository(tmp_path / "book")
 
@@ -80,7 +81,7 @@ def test_what_a_file_asks_for(root: Path) -> None:
         ("- a\n", ["line 1: write the name"]),
         ("a: [", ["line 1: not valid YAML"]),
         ("a:\n  sed: 1\n", ["line 2: there is no parameter sed; did you mean seed?"]),
-        ("a:\n  seed: 1\nb:\n  alpha: 7\n  seed: x\n", ["line 4: alpha = 7", "line 5: seed = x"]),
+        ("a:\n  seed: 1\nb:\n  alpha: 7\n  seed: x\n", ["line 4: alpha = 7", "line 5: seed = 'x'"]),
         ("a:\n  seed: 1\n  seed: 2\n", ["line 3: seed is given twice"]),
         ("a:\n\nb: 3\n", ["line 3: 'b': write one 'name: value' a line"]),
         ("A b:\na-B:\n", ["line 2: 'a-B' cannot name a scenario: its file would be that of 'A b'"]),
@@ -97,6 +98,17 @@ def test_every_mistake_is_named_with_its_line(root: Path, text: str, messages: l
     for message in messages:
         assert message in str(refusal.value)
     assert all("scenarios.yml, line " in line for line in str(refusal.value).splitlines())
+
+
+def test_labels_are_those_of_the_scenarios_own_data(root: Path) -> None:
+    shutil.copytree(root / "data" / "tiny", root / "data" / "respine-synthetic")
+    other = root / "data" / "other"
+    other.mkdir()
+    (other / "adsl.csv").write_text("USUBJID,TRT01P\n1,New\n2,Old\n")
+    (found,) = read(root, "Other trial:\n  treatment: New\n  control: Old\n  data: data/other\n")
+    assert (dict(found.overrides), found.data) == ({"treatment": "New", "control": "Old"}, other)
+    with pytest.raises(RefusedError, match=r"line 1: treatment = New: the data set's arms are MSC, Sham"):
+        read(root, "Wrong:\n  treatment: New\n  control: Old\n")
 
 
 def test_a_missing_file_is_refused(root: Path) -> None:

@@ -183,6 +183,23 @@ def test_missing_conditional_column_is_one_message(tmp_path: Path, table: str, c
     assert found(report) == {(table, None, column, "missing-column")}
 
 
+@pytest.mark.parametrize(("table", "column"), [(t.name, c.name) for t in TABLES.values() for c in t.columns])
+def test_a_column_named_twice_is_one_message(tmp_path: Path, table: str, column: str) -> None:
+    def twice(t: pd.DataFrame) -> pd.DataFrame:
+        columns = t if column in t else t.assign(**{column: "x"})
+        return pd.concat([columns, pd.Series("x", index=t.index, name=column.lower())], axis=1)
+
+    report = check_with(tmp_path, **{table: twice})
+    assert {(f.table, f.row, f.column, f.rule) for f in report.errors} == {(table, None, column, "repeated-column")}
+
+
+def test_unknown_subjects_are_told_of_their_likes(tmp_path: Path) -> None:
+    ids = {"T-001": "1", "T-002": "t 2", "T-999": "T-999"}
+    report = check_with(tmp_path, adae=lambda t: t.assign(USUBJID=[*ids.values(), *t.USUBJID[3:]]))
+    hints = ("", "; did you mean 'T-002'?", "")
+    assert [f.allowed for f in report.errors] == [f"a USUBJID of adsl{hint}" for hint in hints]
+
+
 def test_conditional_column_that_no_row_needs_may_be_absent(tmp_path: Path) -> None:
     report = check_with(tmp_path, adsl=lambda t: t[t.RANDFL == "Y"].drop(columns="SCRFREAS"))
     assert report.findings == []
@@ -338,8 +355,9 @@ def test_an_empty_arm_is_named(tmp_path: Path) -> None:
 
 
 def test_equal_labels_are_refused(tmp_path: Path) -> None:
-    report = check(tiny_trial(tmp_path), treatment="Sham", control="Sham")
-    assert ("dataset.yml", None, "treatment, control", "dataset.yml") in found(report)
+    for labels in (("Sham", "Sham"), ("", "Sham"), ("x", " ")):
+        report = check(tiny_trial(tmp_path), *labels)
+        assert found(report) == {("dataset.yml", None, "treatment, control", "dataset.yml")}
 
 
 def test_nobody_randomised(tmp_path: Path) -> None:
@@ -424,7 +442,7 @@ def test_subject_and_suggestion_are_given(tmp_path: Path) -> None:
 def test_rules_are_all_tested() -> None:
     elsewhere = {
         "folder", "dataset.yml", "missing-table", "two-files", "format", "unreadable", "encoding", "nul", "separator",
-        "line-end", "quote", "no-header", "repeated-column", "ragged-row", "number", "none-randomised", "empty-arm",
-        "no-baseline",
+        "line-end", "quote", "no-header", "repeated-header", "repeated-column", "ragged-row", "formula", "number",
+        "none-randomised", "empty-arm", "no-baseline",
     }  # fmt: skip
     assert set(RULES) == elsewhere | {where[3] for _, _, where in ERRORS + WARNINGS}

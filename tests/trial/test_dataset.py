@@ -43,6 +43,7 @@ def test_windows_are_used(tmp_path: Path) -> None:
         ({"synthetic": "yes"}, "synthetic"),
         ({"synthetic": 1}, "synthetic"),
         ({"cutoff": "2024-13-01"}, "cutoff"),
+        ({"cutoff": "2024-1-1"}, "cutoff"),
         ({"cutoff": dt.datetime(2024, 1, 1, 12)}, "cutoff"),
         ({"treatment": False}, "treatment"),
         ({"treatment": "Sham"}, "treatment, control"),
@@ -63,7 +64,16 @@ def test_wrong_values(tmp_path: Path, content: dict[Any, Any], column: str) -> N
 
 @pytest.mark.parametrize(
     "content",
-    [b"{", b"- a\n- b\n", b"text", b"title: \xff\n", b"a: &a [*a]\n? *a\n", b"cutoff: 2024-02-30\n", b"[" * 2_000],
+    [
+        b"{",
+        b"- a\n- b\n",
+        b"text",
+        b"title: \xff\n",
+        b"a: &a [*a]\n? *a\n",
+        b"cutoff: 2024-02-30\n",
+        b"[" * 2_000,
+        b"title: a\ntitle: b\n",
+    ],
 )
 def test_unreadable_file_is_one_message(tmp_path: Path, content: bytes) -> None:
     tiny_trial(tmp_path)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from respine.trial import Trial, check, load_trial
 from respine.trial.contract import TABLES, nominal_day
-from tests.builders import put, row_of, tiny_tables, tiny_trial
+from tests.builders import put, row_of, tiny_tables, tiny_trial, without
 
 BASE = tiny_tables()
 ADQS, ADCM = BASE["adqs"], BASE["adcm"]
@@ -76,9 +77,10 @@ def test_mitt_needs_baseline_and_later_of_one_instrument(
     assert trial.adsl.ITT["T-001"]
 
 
-def test_per_protocol_without_its_column_is_the_treated(tmp_path: Path) -> None:
+@pytest.mark.parametrize("said", [without("PPROTFL"), lambda t: t.assign(PPROTFL="")], ids=["absent", "empty"])
+def test_per_protocol_of_which_nothing_is_said_is_the_treated(tmp_path: Path, said: Any) -> None:
     def change(t: pd.DataFrame) -> pd.DataFrame:
-        return put(2, TRT01A="", TRTSDT="", EOSDY="")(t).drop(columns="PPROTFL")
+        return said(put(2, TRT01A="", TRTSDT="", EOSDY="")(t))
 
     trial = load_trial(tiny_trial(tmp_path, adsl=change))
     assert trial.adsl.PP.sum() == 13

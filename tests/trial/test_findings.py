@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from respine.inert import visible
 from respine.trial import DataError, check, load_trial
-from respine.trial.findings import COLUMNS, Findings, show
+from respine.trial.findings import COLUMNS, Findings, show, suggestion
 from tests.builders import put, tiny_trial
 
 HOSTILE = {
@@ -103,3 +105,17 @@ def test_data_error_reads_as_the_summary(tmp_path: Path) -> None:
 def test_unknown_rule_is_a_wrong_call() -> None:
     with pytest.raises(ValueError, match="unknown rule"):
         Findings().add("typo", "adsl")
+
+
+def test_what_cannot_be_seen_is_escaped_wherever_it_stands() -> None:
+    """One character of every category, alone, so that no short cut takes a text with one for harmless."""
+    by_category = {unicodedata.category(chr(point)): chr(point) for point in reversed(range(0x3000))}
+    by_category |= {"Co": "\ue000", "Cs": "\ud800", "Cn": "\uffff"}
+    assert {name for name, ch in by_category.items() if visible(f"a{ch}") != f"a{ch}"} == {
+        "Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp",
+    }  # fmt: skip
+
+
+def test_the_first_of_codes_that_look_alike_is_suggested() -> None:
+    assert suggestion("sick_leave", ("SICK LEAVE", "SICKLEAVE")) == "; did you mean 'SICK LEAVE'?"
+    assert suggestion("ill", ("SICK LEAVE",)) == ""

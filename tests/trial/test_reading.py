@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import gzip
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -310,6 +313,14 @@ def test_formats_give_the_same_trial(tmp_path: Path, write: Callable[[dict[str, 
     same(original, load_trial(other))
 
 
+def test_sas_data_sets_give_the_same_trial(tmp_path: Path) -> None:
+    """Written by R, see make.R beside them; dates carry a SAS format."""
+    for path in sorted((Path(__file__).parents[1] / "reference" / "sas7bdat").glob("*.gz")):
+        (tmp_path / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+    assert check(tmp_path).findings == []
+    assert load_trial(tmp_path).info.digest == load_trial(tiny_trial(tmp_path / "csv", per_arm=2)).info.digest
+
+
 def test_a_workbook_alone_is_a_data_set(tmp_path: Path) -> None:
     tiny_trial(tmp_path / "csv")
     write_workbook(typed_tables(tiny_tables()), tmp_path)
@@ -354,11 +365,140 @@ def test_text_of_cells() -> None:
     assert column_of([1, 2.5, None]).to_pylist() == [1.0, 2.5, None]
 
 
-def test_ragged_ndjson_is_unreadable(tmp_path: Path) -> None:
+def _json_document(table: pd.DataFrame) -> dict[str, Any]:
+    columns = [{"itemOID": f"IT.{c}", "name": c, "label": c, "dataType": "string"} for c in table]
+    return {"datasetJSONVersion": "1.1.0", "name": "ADSL", "columns": columns, "rows": _json_cells(table)}
+
+
+@pytest.mark.parametrize("extension", ["json", "ndjson"])
+def test_ragged_rows_of_json_are_listed(tmp_path: Path, extension: str) -> None:
+    document = _json_document(tiny_tables()["adsl"])
+    rows = document["rows"]
+    rows[1], rows[3] = rows[1][:-1], {"USUBJID": "T-004"}
+    lines = [{k: v for k, v in document.items() if k != "rows"}, *rows]
+    text = json.dumps(document) if extension == "json" else "\n".join(map(json.dumps, lines))
+    tiny_trial(tmp_path)
+    (tmp_path / "adsl.csv").unlink()
+    (tmp_path / f"adsl.{extension}").write_text(text)
+    assert [(f.table, f.row, f.rule, f.value) for f in check(tmp_path).errors] == [
+        ("adsl", 3, "ragged-row", f"{len(rows[0]) - 1} cells"),
+        ("adsl", 5, "ragged-row", "dict"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "Expecting value"),
+        ("[1]", "adcm.json"),
+        ('{"clinicalData": {"itemGroupData": {}}}', "adcm.json"),
+        ('{"columns": [{"label": "x"}], "rows": []}', "adcm.json"),
+        ('{"columns": 5}', "adcm.json"),
+        ('{"columns": [{"name": "AVAL"}], "rows": [[NaN]]}', "NaN is no JSON"),
+        ('{"columns": [{"name": "AVAL"}], "rows": [[-Infinity]]}', "-Infinity is no JSON"),
+    ],
+)
+def test_json_that_is_no_dataset_json(tmp_path: Path, text: str, says: str) -> None:
     tiny_trial(tmp_path)
     (tmp_path / "adcm.csv").unlink()
-    (tmp_path / "adcm.ndjson").write_text('{"columns": [{"name": "USUBJID"}]}\n["T-001"]\n["T-002", 3]\n')
-    assert [f.rule for f in check(tmp_path).errors] == ["unreadable"]
+    (tmp_path / "adcm.json").write_text(text)
+    (error,) = check(tmp_path).errors
+    assert (error.table, error.rule) == ("adcm", "unreadable")
+    assert says in error.value
+
+
+def test_json_of_a_table_without_rows(tmp_path: Path) -> None:
+    for n, rows in enumerate(({}, {"rows": None}, {"rows": []})):
+        folder = tiny_trial(tmp_path / str(n))
+        document = _json_document(tiny_tables()["admi"])
+        del document["rows"]
+        (folder / "admi.csv").unlink()
+        (folder / "admi.json").write_text(json.dumps(document | rows))
+        assert check(folder).findings == []
+
+
+def test_value_labels_stand_for_text_and_not_for_numbers(tmp_path: Path) -> None:
+    import pyreadstat
+
+    tables = typed_tables(tiny_tables())
+    adsl = tables["adsl"].assign(SEX=tables["adsl"].SEX.map({"M": 1, "F": 2}))
+    for extension in ("sav", "dta"):
+        folder = tiny_trial(tmp_path / extension)
+        (folder / "adsl.csv").unlink()
+        (folder / "adqs.csv").unlink()
+        write = getattr(pyreadstat, f"write_{extension}")
+        write(adsl, str(folder / f"adsl.{extension}"), variable_value_labels={"SEX": {1: "M", 2: "F"}})
+        months = {"AVISITN": {0: "Baseline", 1: "Month 1"}}
+        write(tables["adqs"], str(folder / f"adqs.{extension}"), variable_value_labels=months)
+        assert check(folder).findings == []
+        assert load_trial(folder).info.digest == load_trial(tiny_trial(tmp_path / "csv")).info.digest
+
+
+def test_nested_columns_are_text(tmp_path: Path) -> None:
+    tables = typed_tables(tiny_tables())
+    tables["adsl"]["NOTES"] = [["x"]] * len(tables["adsl"])
+    tables["adsl"]["SEX"] = [[sex] for sex in tables["adsl"]["SEX"]]
+    write_parquet(tables, tmp_path)
+    report = check(tmp_path)
+    assert {(f.table, f.column, f.rule) for f in report.errors} == {("adsl", "SEX", "code")}
+    write_parquet(tables | {"adsl": tables["adsl"].assign(SEX="F")}, tmp_path)
+    assert load_trial(tmp_path).adsl["NOTES"].iloc[0] == "['x']"
+
+
+def test_a_formula_without_a_value_is_not_an_empty_cell(tmp_path: Path) -> None:
+    import openpyxl
+
+    write_workbook(typed_tables(tiny_tables()), tmp_path)
+    path = tmp_path / "trial data.xlsx"
+    book = openpyxl.load_workbook(path)
+    book["ADQS"]["E5"] = "=50+1"
+    book["ADAE"]["C2"] = "=cmd|x"
+    book["ADAE"]["C2"].data_type = "s"  # text that begins with a sign, as Excel keeps what is typed after an apostrophe
+    book.save(path)
+    errors = [(f.table, f.row, f.rule, f.value) for f in check(tmp_path).errors]
+    assert errors == [("adqs", 5, "formula", "=50+1")]
+
+
+@pytest.mark.parametrize("make", ["folder", "link", "pipe"])
+def test_what_is_no_file_is_said_without_waiting(tmp_path: Path, make: str) -> None:
+    tiny_trial(tmp_path)
+    path = tmp_path / "adcm.csv"
+    path.unlink()
+    {"folder": path.mkdir, "link": lambda: path.symlink_to("nothing.csv"), "pipe": lambda: os.mkfifo(path)}[make]()
+    (error,) = check(tmp_path).errors
+    assert (error.table, error.rule, error.value) == ("adcm", "unreadable", "adcm.csv is not a file")
+
+
+def test_a_header_that_stands_again_is_one_message(tmp_path: Path) -> None:
+    text = events("a", "b")
+    assert check_csv(tmp_path, text + "\n" + text.replace("T-001", "T-002")) == [("adae", 5, "", "repeated-header")]
+    assert not check_csv(tmp_path, text + text[len(AES) + 1 :].replace("T-001", "T-002"))
+
+
+def test_a_ragged_row_is_shown_without_the_next(tmp_path: Path) -> None:
+    tiny_trial(tmp_path)
+    (tmp_path / "adae.csv").write_text(events("a") + "T-001,9\n" + AE.format(n=3, term="b") + "\n")
+    assert [f.value for f in check(tmp_path).errors] == ["2 cells: T-001,9"]
+
+
+def test_every_format_of_the_shipped_data_has_the_same_content(tmp_path: Path) -> None:
+    """CSV, gzipped CSV, Parquet, SAS transport, SPSS, Stata, Dataset-JSON and Excel, by the hash of typed content."""
+    shipped = Path(__file__).parents[2] / "data" / "respine-synthetic"
+    expected = load_trial(shipped).info.sha256
+    text = {name: pd.read_csv(shipped / f"{name}.csv", dtype=str, keep_default_na=False) for name in TABLES}
+    tables = typed_tables(text)
+    writers = {
+        "gz": lambda t, folder: [write_gz(folder / f"{n}.csv.gz", text[n].to_csv(index=False)) for n in t],
+        "parquet": write_parquet, "xpt": write_pyreadstat("xpt"), "sav": write_pyreadstat("sav"),
+        "dta": write_pyreadstat("dta"), "json": write_json, "ndjson": write_ndjson, "xlsx": write_workbook,
+    }  # fmt: skip
+    for name, write in writers.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        write(tables, folder)
+        trial = check(folder).trial
+        assert trial is not None, name
+        assert trial.info.sha256 == expected, name
 
 
 def test_error_carries_its_problem(tmp_path: Path) -> None:

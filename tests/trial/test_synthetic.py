@@ -419,6 +419,9 @@ def test_seeds_differ_and_repeat():
         ({"dropout": 1.0}, "dropout is a probability below 1"),
         ({"gaps": -0.1}, "gaps is a probability below 1"),
         ({"rescue": -1}, "rescue is a factor"),
+        ({"rescue": float("nan")}, "rescue is a factor"),
+        ({"effect_vas": float("nan")}, "effect_vas is a number"),
+        ({"effect_t2": float("-inf")}, "effect_t2 is a number"),
         ({"without": frozenset({"adqs"})}, "adqs is not optional"),
     ],
 )

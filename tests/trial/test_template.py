@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import openpyxl
 import pytest
+import yaml
 
 from respine.trial import check, load_trial
-from respine.trial.contract import PARAMETERS, TABLES
+from respine.trial.contract import DEFAULT_WINDOWS, PARAMETERS, TABLES
+from respine.trial.dataset import Settings
 from respine.trial.template import FORMATS, Format, write_template
 
 
@@ -28,8 +31,10 @@ def test_an_empty_template_lacks_participants_and_nothing_else(folders: dict[For
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_example_is_valid(folders: dict[Format, Path], format: Format) -> None:
+    assert check(folders[format] / "example").findings == []
     trial = load_trial(folders[format] / "example")
     assert trial.info.synthetic
+    assert trial.adcm.RESCUE.any()
     assert len(trial.participants("ITT")) == 16
     assert all(len(getattr(trial, name)) for name in TABLES)
 
@@ -46,6 +51,13 @@ def test_headers_are_the_contract_without_what_is_derived(folders: dict[Format, 
             (header,) = csv.reader(stream)
         assert header == [cell.value for cell in book[name][1]]
         assert {c.name for c in table.columns} - set(header) == {c.name for c in table.columns if c.derived}
+
+
+def test_the_settings_left_out_are_the_defaults(folders: dict[Format, Path]) -> None:
+    text = (folders["csv"] / "dataset.yml").read_text()
+    spelled = yaml.safe_load("\n".join(line.removeprefix("# ") for line in text.splitlines()[1:]))
+    assert set(spelled) == {field.name for field in dataclasses.fields(Settings)}
+    assert spelled["windows"] == DEFAULT_WINDOWS
 
 
 def test_the_dictionary_names_every_column_and_code(folders: dict[Format, Path]) -> None:

@@ -125,7 +125,7 @@ import sys
 import respine.book.build as build, respine.book.render as render
 from tests.book.mini.repository import render_plainly
 render.render = render_plainly
-build.check_data = lambda repository, plan, cache: ""
+build.check_data = lambda repository, plan, cache, share=False: ""
 from respine.cli import main
 main()
 """
