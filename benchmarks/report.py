@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import Row, against, duration
+from benchmarks import Row, against
 
 TOP = Path(__file__).parents[1]
 SOURCES = ("_config.yml", "_toc.yml", "index.md", "references.bib", "pyproject.toml", "chapters", "data", "respine")
