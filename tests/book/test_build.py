@@ -270,6 +270,17 @@ class TestTarget:
             make(root)
         assert (root / "report" / "thesis.doc").exists()
 
+    def test_what_somebody_put_into_a_report_is_not_lost(self, root: Path, without_kernels: list[str]) -> None:
+        make(root)
+        (root / "report" / "html" / ".DS_Store").write_text("")
+        (root / "index.md").write_text("# Other\n")
+        make(root)
+        (root / "report" / "html" / "notes.txt").write_text("years of work")
+        (root / "index.md").write_text("# Another\n")
+        with pytest.raises(RefusedError, match=r"holds html/notes\.txt, which no build wrote"):
+            make(root)
+        assert (root / "report" / "html" / "notes.txt").exists()
+
     def test_a_file_is_refused(self, root: Path, without_kernels: list[str]) -> None:
         (root / "report").write_text("")
         with pytest.raises(RefusedError, match="is a file"):
