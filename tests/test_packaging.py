@@ -68,7 +68,8 @@ def project_files() -> Iterator[Path]:
             for s in subfolders
             if s not in built and not s.endswith(".egg-info") and (s[0] != "." or s in {".github", ".ci"})
         ]
-        yield from (Path(folder, name) for name in names)
+        # In a second working tree, .git is a file that says where the first one is.
+        yield from (Path(folder, name) for name in names if name != ".git")
 
 
 # Pins
