@@ -205,6 +205,12 @@ def test_every_command_of_the_readme_exists() -> None:
         assert set(re.findall(r"(?<= )--?[a-z][a-z-]*", arguments)) <= options, command
 
 
+def test_pictures_of_the_readme_are_there_and_light() -> None:
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", (TOP / "README.md").read_text(encoding="utf-8"))
+    assert pictures
+    assert all(0 < (TOP / picture).stat().st_size < 400_000 for picture in pictures)
+
+
 def test_make_without_a_suitable_python_says_what_to_do(tmp_path: Path) -> None:
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
         shutil.copy(TOP / name, tmp_path)
