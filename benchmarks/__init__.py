@@ -55,4 +55,5 @@ def against(what: str, own: float, name: str, anchor: float | None, goal: str = 
     """A timing beside its anchor's, None where that could not be run."""
     if anchor is None:
         return Row(what, duration(own), f"{name}: not installed", "", goal)
-    return Row(what, duration(own), f"{name} {duration(anchor)}", f"{anchor / own:.1f} x", goal)
+    ratio = anchor / own
+    return Row(what, duration(own), f"{name} {duration(anchor)}", f"{ratio:.{1 if ratio >= 1 else 2}f} x", goal)

@@ -125,12 +125,17 @@ def build(
     engine: EngineName = "forked",
     timeout: Timeout = 600,
     force: Annotated[bool, typer.Option("--force", help="Execute every chapter, stale or not.")] = False,
+    since: Annotated[
+        Path | None, typer.Option("--since", metavar="REPORT", help="Add a page of what changed since that report.")
+    ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Build the report. Checks the data, executes what is stale, renders HTML and PDF, swaps the report in whole."""
-    request = _request(parameter, params, data, out, jobs, engine, timeout, force)
     import dataclasses
+
+    request = _request(parameter, params, data, out, jobs, engine, timeout, force)
+    request = dataclasses.replace(request, since=since)
 
     from respine.book.build import build as build_report
     from respine.book.progress import Display
@@ -148,6 +153,8 @@ def build(
         if built.n_warnings:
             print(f"{built.n_warnings} warnings about the data: {report / 'findings.csv'}")
         print(f"  {report / 'html' / 'index.html'}\n  {report / 'respine.pdf'}")
+        if since is not None:
+            print(f"  {report / 'html' / 'changes.html'}")
 
 
 @app.command(epilog="Example: respine serve --data data/my-trial --port 8080")
@@ -413,29 +420,16 @@ def _from_here(path: Path) -> Path:
 
 
 def _print_changes(changes: list[Change], rows: int) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     from respine.book import diff as differ
 
     print(differ.summary(changes))
     found = differ.differing(changes)
-    for change in (c for c in found if c.kind == "flipped"):
-        print(f"\n{change.id}")
-        for sign, result in (("-", change.old), ("+", change.new)):
-            print(f"  {sign} {result.text if result else ''}")
-    numbers = [c for c in found if c.kind != "flipped"]
-    if numbers and rows:
-        table = Table(box=None, pad_edge=False)
-        for heading in differ.HEADINGS[:8]:
-            table.add_column(heading, overflow="fold")
-        for change in numbers[:rows]:
-            table.add_row(*(Text(cell) for cell in differ.printed(change)[:8]))
-        print()
-        Console().print(table)
+    flipped = [change for change in found if change.kind == "flipped"]
+    numbers = [change for change in found if change.kind != "flipped"]
+    for change in (*flipped, *numbers[:rows]):
+        print(f"\n{differ.on_screen(change)}")
     if len(numbers) > rows:
-        print(f"and {len(numbers) - rows} more: --rows N, --csv FILE or --html FILE shows them")
+        print(f"\nand {len(numbers) - rows} more: --rows N, --csv FILE or --html FILE shows them")
 
 
 def _print_json(value: Any) -> None:

@@ -68,7 +68,8 @@ def project_files() -> Iterator[Path]:
             for s in subfolders
             if s not in built and not s.endswith(".egg-info") and (s[0] != "." or s in {".github", ".ci"})
         ]
-        yield from (Path(folder, name) for name in names)
+        # In a second working tree, .git is a file that says where the first one is.
+        yield from (Path(folder, name) for name in names if name != ".git")
 
 
 # Pins
@@ -202,6 +203,12 @@ def test_every_command_of_the_readme_exists() -> None:
     for command, arguments in written:
         options = {option for parameter in commands[command].params for option in parameter.opts}
         assert set(re.findall(r"(?<= )--?[a-z][a-z-]*", arguments)) <= options, command
+
+
+def test_pictures_of_the_readme_are_there_and_light() -> None:
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", (TOP / "README.md").read_text(encoding="utf-8"))
+    assert pictures
+    assert all(0 < (TOP / picture).stat().st_size < 400_000 for picture in pictures)
 
 
 def test_make_without_a_suitable_python_says_what_to_do(tmp_path: Path) -> None:

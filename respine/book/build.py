@@ -32,7 +32,7 @@ from respine.book.execute import CELL_SECONDS, Engine, Outcome, Progress, Run, e
 from respine.book.failures import BuildFailedError, Failure, RefusedError
 from respine.book.paths import Repository, files_below, sha256, write_whole
 from respine.book.provenance import ChapterRecord
-from respine.book.results_file import RESULTS_FILE
+from respine.book.results_file import RESULTS_FILE, read_results
 
 if TYPE_CHECKING:
     from respine.book.collect import Collected
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 DATA_ALIAS = "dataset"
 """What chapters are told of a data set outside the repository; its place is in the environment, RESPINE_DATA."""
 FINDINGS_FILE = "findings.csv"
+CHANGES_PAGE = "changes.html"
+"""The page of what changed, in the report's HTML."""
 _CHECK = "data-check"
 _ASSETS = ("_static", "images")
 
@@ -72,6 +74,8 @@ class Request:
         See :class:`respine.book.execute.Run`.
     force
         Execute every chapter, whatever the cache holds.
+    since
+        An earlier report, or its results; the new one then has a page of what changed.
     """
 
     repository: Repository
@@ -82,6 +86,7 @@ class Request:
     jobs: int = 2
     timeout: int = CELL_SECONDS
     force: bool = False
+    since: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +216,7 @@ def build(request: Request, progress: Progress = silent, say: Callable[[str], No
         for name in plan.overrides:
             if not any(name in chapter.parameters for chapter in plan.chapters):
                 say(f"note: no chapter takes the parameter {name}")
-        key = plan.key
+        key = plan.key if request.since is None else digest([plan.key, sha256(_earlier(request.since, out))])
         if not request.force and _is_current(out, key):
             names = tuple(chapter.name for chapter in plan.chapters)
             return Built(
@@ -225,6 +230,18 @@ def build(request: Request, progress: Progress = silent, say: Callable[[str], No
         except OSError as error:
             raise BuildFailedError(f"{error.strerror or error}: {error.filename or out}") from error
     return built
+
+
+def _earlier(since: Path, out: Path) -> Path:
+    """The results of the earlier report."""
+    file = (since / RESULTS_FILE if since.is_dir() else since).resolve()
+    if file.is_relative_to(out):
+        raise RefusedError(
+            f"--since {since} is the report that this build replaces: keep a copy of it, or of {file.name}"
+        )
+    if not file.is_file():
+        raise RefusedError(f"--since {since}: there is no {RESULTS_FILE}")
+    return file
 
 
 def _is_current(out: Path, key: str) -> bool:
@@ -247,7 +264,8 @@ def _build_aside(
     entries, executed, findings = run_chapters(request, plan, progress)
     _copy_sources(repository, plan, source, entries)
     say("rendering HTML and PDF")
-    n_results = _render(plan, source, report)
+    earlier = None if request.since is None else _earlier(request.since, request.out)
+    n_results = _render(plan, source, report, earlier)
     for chapter in plan.chapters:
         target = report / "notebooks" / f"{chapter.name}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -263,7 +281,8 @@ def _build_aside(
         repository,
         report,
         key=key,
-        inputs=provenance.input_hashes(repository, list(plan.pages), plan.world.tables),
+        inputs=provenance.input_hashes(repository, list(plan.pages), plan.world.tables)
+        | ({"results of the earlier report": sha256(earlier)} if earlier else {}),
         parameters=_parameters(plan),
         versions=plan.world.versions,
         chapters=records,
@@ -480,16 +499,27 @@ def _collect(plan: Plan, source: Path) -> Collected:
     return collected
 
 
-def _render(plan: Plan, source: Path, report: Path) -> int:
-    """Results, HTML and PDF into the report; the number of results."""
+def _render(plan: Plan, source: Path, report: Path, earlier: Path | None) -> int:
+    """Results, HTML, PDF and what changed since an earlier report into the report; the number of results."""
     from respine.book.render import RenderError, render
 
     collected = _collect(plan, source)
     try:
-        render(source, report)
+        render(source, report, config={"respine_changes": "" if earlier is None else CHANGES_PAGE})
     except RenderError as error:
         text = "\n  ".join(str(warning) for warning in error.warnings)
         raise BuildFailedError(f"the book could not be rendered:\n  {text}") from None
     shutil.rmtree(report / ".sphinx", ignore_errors=True)
     collected.write_csv(report / RESULTS_FILE)
+    if earlier is not None:
+        _write_changes(earlier, report)
     return len(collected.results)
+
+
+def _write_changes(earlier: Path, report: Path) -> None:
+    from respine.book.diff import compare, html_page, write_csv
+
+    changes = compare(read_results(earlier), read_results(report))
+    write_csv(changes, report / "changes.csv")
+    page = html_page(changes, "The previous version", "this report")
+    (report / "html" / CHANGES_PAGE).write_text(page, encoding="utf-8")

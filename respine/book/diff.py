@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -16,6 +17,7 @@ from respine.book.statements import statement_text
 from respine.inert import csv_text
 from respine.results import Result
 
+_NUMBER = re.compile(r"(?:[<=>]\s*)?[-\N{MINUS SIGN}]?\d[\d.,]*")
 Kind = Literal["flipped", "changed", "estimability", "added", "removed", "same"]
 _SAME = 1e-9
 """Relative difference below which two numbers are called the same: rounding of the last digits, not a change."""
@@ -50,10 +52,9 @@ def compare(old: Mapping[str, PlacedResult], new: Mapping[str, PlacedResult]) ->
         before, after = old.get(id), new.get(id)
         place = after or before
         assert place is not None
-        first, second = before.result if before else None, after.result if after else None
-        # Compared as stored, naming results: a sentence has changed when other words were chosen.
-        kind = _kind(first, second)
-        changes.append(Change(id, kind, _in_print(first, known[0]), _in_print(second, known[1]), place.chapter))
+        first = _in_print(before.result if before else None, known[0])
+        second = _in_print(after.result if after else None, known[1])
+        changes.append(Change(id, _kind(first, second), first, second, place.chapter))
     return changes
 
 
@@ -67,11 +68,16 @@ def _kind(old: Result | None, new: Result | None) -> Kind:
     if old is None or new is None:
         return "added" if old is None else "removed"
     if new.statistic == "statement" or old.statistic == "statement":
-        return "same" if old.text == new.text else "flipped"
+        return "same" if _words(old.text) == _words(new.text) else "flipped"
     if old.estimable != new.estimable:
         return "estimability"
     pairs = ((old.value, new.value), (old.lower, new.lower), (old.upper, new.upper), (old.p, new.p))
     return "same" if all(_close(a, b) for a, b in pairs) else "changed"
+
+
+def _words(text: str) -> str:
+    """A sentence without its numbers: it has changed when other words were chosen; numbers are compared as such."""
+    return _NUMBER.sub("#", text)
 
 
 def _close(a: float, b: float) -> bool:
@@ -125,6 +131,19 @@ def printed(change: Change) -> tuple[str, ...]:
     intervals = [_interval(r) for r in (change.old, change.new)]
     p = [number(r.p) if r else "" for r in (change.old, change.new)]
     return (change.id, change.kind, *values, absolute, percent, *intervals, *p, change.chapter)
+
+
+def on_screen(change: Change) -> str:
+    """A change for a terminal of any width: what it is, the old line, the new line."""
+    id, what, old, new, absolute, relative, old_ci, new_ci, old_p, new_p, _ = printed(change)
+    if change.kind == "flipped":
+        return f"{id}\n  - {old}\n  + {new}"
+    moved = ", ".join(filter(None, (absolute, relative)))
+    lines = [f"{id}: {what}{f' by {moved}' if moved else ''}"]
+    for sign, value, interval, p in (("-", old, old_ci, old_p), ("+", new, new_ci, new_p)):
+        parts = (value, f"({interval})" if interval else "", f"p = {p}" if p else "")
+        lines.append(f"  {sign} {' '.join(filter(None, parts))}".rstrip())
+    return "\n".join(lines)
 
 
 def number(value: float) -> str:

@@ -196,7 +196,6 @@ def _papermill(chapter: Chapter, values: Mapping[str, Any], run: Run, watch: _Wa
         on_notebook_start=watch.started,
         on_cell_execute=watch.cell_started,
         record_timing=False,
-        coalesce_streams=True,
         ipython_hist_file=":memory:",
         shutdown_kernel="immediate",
         **engine,
@@ -225,10 +224,27 @@ def normalised(notebook: Any) -> Any:
         if cell.get("execution_count") is not None:
             count += 1
             cell["execution_count"] = count
+            cell["outputs"] = _with_whole_streams(cell.outputs)
             for output in cell.outputs:
                 if output.output_type == "execute_result":
                     output["execution_count"] = count
     return notebook
+
+
+def _with_whole_streams(outputs: Sequence[Any]) -> list[Any]:
+    """What a cell printed as one output each of stdout and stderr: in how many pieces it came is chance.
+
+    nbclient can do this, too, but searches the text for returns and backspaces in a time that grows with its square: a
+    line of some megabytes would stop the build for good.
+    """
+    streams: dict[str, list[Any]] = {}
+    for output in outputs:
+        if output.output_type == "stream":
+            streams.setdefault(output.name, []).append(output)
+    later = {id(output) for pieces in streams.values() for output in pieces[1:]}
+    for first, *rest in streams.values():
+        first["text"] = "".join([first.text, *(output.text for output in rest)])
+    return [output for output in outputs if id(output) not in later]
 
 
 def with_outputs(source: Any, executed: Any) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_PACKAGE_FRAME = re.compile(r"File [^\n]*?\b(respine/[\w/]+\.py):(\d+), in (\w+)")
 _CELL_LINE = re.compile(r"Cell In\[\d+\], line (\d+)")
 
 
@@ -68,6 +69,8 @@ class Failure:
             lines.append(f"  cell {self.cell_number} (id {self.cell_id}): {_cut(first)}")
             lines += ["", *self._lines_around(), ""]
         lines += [f"  {_cut(text, 160)}" for text in self.message.strip().splitlines()[:12]]
+        where = package_frame(self.traceback)
+        lines += [f"  raised in {where}"] if where else []
         cause = likely_cause(self.error, self.message)
         if cause:
             lines.append(f"  likely cause: {cause}")
@@ -90,6 +93,12 @@ def failing_line(traceback: str) -> int | None:
     """The line of the cell that a kernel's traceback names, or None."""
     found = _CELL_LINE.search(plain(traceback))
     return int(found.group(1)) if found else None
+
+
+def package_frame(traceback: str) -> str:
+    """The innermost line of this package that a kernel's traceback names; nothing where the cell alone is to blame."""
+    frames = _PACKAGE_FRAME.findall(plain(traceback))
+    return "{}, line {}, in {}".format(*frames[-1]) if frames else ""
 
 
 def plain(text: str) -> str:

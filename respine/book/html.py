@@ -39,9 +39,15 @@ def _copy_static(app: Sphinx) -> None:
 
 
 def _page_context(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Say on every page that data are synthetic, if they are."""
+    """Say on every page that data are synthetic, if they are, and where to read what changed, if that is known."""
     notice = app.respine.notice
     context["theme_announcement"] = escape(notice)
+    changes = app.config.respine_changes
+    if changes:
+        link = (
+            f'<p><a href="{escape(context["pathto"](changes, resource=1))}">Changes since the previous version</a></p>'
+        )
+        context["theme_extra_footer"] = link + context.get("theme_extra_footer", "")
 
 
 def _write_downloads(app: Sphinx, exception: Exception | None) -> None:

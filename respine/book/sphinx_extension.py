@@ -124,6 +124,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("respine_published", "data/published/published_results.csv", "env", str)
     app.add_config_value("respine_pdf", False, "html", bool)
     app.add_config_value("respine_compile", True, "", bool)
+    app.add_config_value("respine_changes", "", "html", str)
     app.connect("builder-inited", _prepare)
     app.connect("env-get-outdated", _gather)
     app.connect("env-purge-doc", _purge)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from respine.book.failures import RefusedError
-from respine.book.provenance import read_run
+from respine.book.paths import files_below
+from respine.book.provenance import RUN_FILE, read_run
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -50,8 +51,18 @@ def check_target(out: Path, keep: tuple[Path, ...]) -> None:
             raise RefusedError(f"--out {out} would replace {path}: name a folder of its own")
     if out.exists() and not out.is_dir():
         raise RefusedError(f"--out {out} is a file, not a folder")
-    if out.is_dir() and any(out.iterdir()) and read_run(out) is None:
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    run = read_run(out)
+    if run is None:
         raise RefusedError(f"--out {out} holds files that are not a report of respine: name another folder")
+    own = {*run["outputs"], RUN_FILE}
+    # Hidden files are left by file managers and editors; anything else somebody put there and may want to keep.
+    foreign = [name for name in map(str, (path.relative_to(out) for path in files_below(out))) if name not in own]
+    if foreign:
+        raise RefusedError(
+            f"--out {out} holds {', '.join(foreign[:3])}, which no build wrote: move that elsewhere first"
+        )
 
 
 def recover(out: Path) -> None:

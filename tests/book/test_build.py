@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -150,6 +151,34 @@ class TestStaleness:
         assert "note: no chapter takes the parameter imputations" in said
 
 
+class TestSince:
+    @pytest.fixture
+    def earlier(self, root: Path, without_kernels: list[str]) -> Path:
+        make(root)
+        return shutil.copytree(root / "report", root / "march")
+
+    def test_the_new_report_has_a_page_of_what_changed(self, root: Path, earlier: Path) -> None:
+        results = earlier / "results.csv"
+        results.write_text(results.read_text().replace("1.5", "1.25", 1))
+        built = make(root, since=earlier)
+        assert (built.executed, built.current) == ((), False)
+        assert "2 unchanged, 1 changed" in (root / "report" / "html" / "changes.html").read_text()
+        with (root / "report" / "changes.csv").open() as stream:
+            changed = [row for row in csv.DictReader(stream) if row["kind"] == "changed"]
+        assert [(row["id"], row["old"], row["new"]) for row in changed] == [("first.rows", "1.25", "1.5")]
+        assert "results of the earlier report" in json.loads((root / "report" / "run.json").read_text())["inputs"]
+        assert verify(root / "report").intact
+        assert make(root, since=results).current
+        make(root)
+        assert not (root / "report" / "html" / "changes.html").exists()
+
+    def test_what_cannot_be_compared_with_is_refused(self, root: Path, earlier: Path) -> None:
+        for since, message in ((root / "report", "that this build replaces"), (root / "chapters", "no results.csv")):
+            with pytest.raises(RefusedError, match=message):
+                make(root, since=since)
+        assert verify(root / "report").intact
+
+
 class TestFailures:
     def test_all_failing_chapters_are_collected_and_the_old_report_stays(self, root: Path) -> None:
         make(root)
@@ -185,7 +214,7 @@ class TestFailures:
         make(root)
         before = files(root / "report")
 
-        def fail(source: Path, report: Path) -> None:
+        def fail(source: Path, report: Path, **options: Any) -> None:
             (report / "html").mkdir()
             raise rendering.RenderError([rendering.RenderWarning("index:3", "", "unknown result")])
 
@@ -215,7 +244,7 @@ class TestFailures:
         make(root)
         before = files(root / "report")
 
-        def fail(source: Path, report: Path) -> None:
+        def fail(source: Path, report: Path, **options: Any) -> None:
             raise OSError(28, "No space left on device", str(report / "html"))
 
         monkeypatch.setattr(rendering, "render", fail)
@@ -240,6 +269,17 @@ class TestTarget:
         with pytest.raises(RefusedError, match="not a report"):
             make(root)
         assert (root / "report" / "thesis.doc").exists()
+
+    def test_what_somebody_put_into_a_report_is_not_lost(self, root: Path, without_kernels: list[str]) -> None:
+        make(root)
+        (root / "report" / "html" / ".DS_Store").write_text("")
+        (root / "index.md").write_text("# Other\n")
+        make(root)
+        (root / "report" / "html" / "notes.txt").write_text("years of work")
+        (root / "index.md").write_text("# Another\n")
+        with pytest.raises(RefusedError, match=r"holds html/notes\.txt, which no build wrote"):
+            make(root)
+        assert (root / "report" / "html" / "notes.txt").exists()
 
     def test_a_file_is_refused(self, root: Path, without_kernels: list[str]) -> None:
         (root / "report").write_text("")

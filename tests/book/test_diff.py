@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from respine.book.collect import Collected, Place
-from respine.book.diff import Change, compare, counts, differing, html_page, printed, summary, write_csv
+from respine.book.diff import Change, compare, counts, differing, html_page, on_screen, printed, summary, write_csv
 from respine.book.failures import RefusedError
 from respine.book.results_file import PlacedResult, read_results
 from respine.results import Estimate, Results, not_estimable
@@ -110,6 +110,28 @@ def test_sentences_are_compared_by_their_words_and_shown_with_their_numbers() ->
     assert same["response.verdict"].kind == "same"
     found = changes(results(verdict="were at {response.rate}"), results(0.7, verdict="differed at {response.rate}"))
     assert printed(found["response.verdict"])[2:4] == ("The arms were at 0.74.", "The arms differed at 0.70.")
+
+
+def test_a_sentence_with_other_numbers_alone_has_not_flipped() -> None:
+    old = results(verdict="differ by −1.9 to 8.6 points (p = 0.36) in 66 ways")
+    assert (
+        changes(old, results(verdict="differ by 0.3 to 12 points (p = 0.04) in 66 ways"))["response.verdict"].kind
+        == "same"
+    )
+    assert changes(old, results(verdict="are equal (p = 0.36) in 66 ways"))["response.verdict"].kind == "flipped"
+
+
+def test_a_change_on_a_screen() -> None:
+    found = changes(results(), results(rate=0.7, verdict="differed"))
+    assert on_screen(found["response.rate"]) == (
+        "response.rate: changed by -0.04, -5.41%\n  - 0.74 (0.6 to 0.85) p = 0.1\n  + 0.7 (0.6 to 0.85) p = 0.1"
+    )
+    assert on_screen(found["response.verdict"]) == (
+        "response.verdict\n  - The arms did not differ.\n  + The arms differed."
+    )
+    new = results()
+    new.add("new.one", Estimate(statistic="count", value=1))
+    assert on_screen(changes(results(), new)["new.one"]) == "new.one: added\n  -\n  + 1"
 
 
 def test_a_sentence_that_names_what_is_gone_is_shown_as_stored() -> None:

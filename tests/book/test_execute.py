@@ -15,7 +15,7 @@ from respine.book.build import preload
 from respine.book.cache import package_sources
 from respine.book.chapters import Chapter, page_names, read_chapter, read_chapters, select
 from respine.book.execute import Outcome, Run, execute, kernels, normalised, with_outputs
-from respine.book.failures import RefusedError
+from respine.book.failures import RefusedError, package_frame
 from respine.book.paths import Repository
 from tests.book.mini.repository import change_cell, environment, make_repository, processes_naming, write_chapter
 
@@ -31,6 +31,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_chapter(root, "warns", "import sys\nprint('careful', file=sys.stderr)")
     write_chapter(root, "may_warn", "import sys\nprint('careful', file=sys.stderr)", allow_stderr=True)
     write_chapter(root, "spawns", "import subprocess\nsubprocess.Popen(['sleep', '60'])\n1")
+    write_chapter(
+        root, "shouts", "import sys\nfor _ in range(9):\n    print('y' * 300_000, end='', flush=True)\nprint()"
+    )
     write_chapter(root, "told", "print(alpha, covariates)")
     change_cell(root, "told", "parameters", "data = 'data/tiny'\nalpha = 0.05\ncovariates = ('COUNTRY',)")
     return root
@@ -54,7 +57,7 @@ def run(root: Path, engine: str, *names: str) -> dict[str, Outcome]:
 
 @pytest.fixture(scope="module")
 def forked(root: Path) -> dict[str, Outcome]:
-    return run(root, "forked", *GOOD, "told", "spawns", "raises", "dies", "sleeps", "warns", "may_warn")
+    return run(root, "forked", *GOOD, "told", "shouts", "spawns", "raises", "dies", "sleeps", "warns", "may_warn")
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +85,20 @@ def test_no_clock_path_or_random_id_is_left(root: Path, forked: dict[str, Outcom
     assert "start_time" not in text
     assert str(root) not in text
     assert forked["third"].notebook.metadata["language_info"] == {"name": "python"}
+
+
+def test_what_is_printed_in_pieces_is_one_output_however_long(forked: dict[str, Outcome]) -> None:
+    (output,) = forked["shouts"].notebook.cells[3].outputs
+    assert (output.name, len(output.text)) == ("stdout", 9 * 300_000 + 1)
+
+
+def test_a_failure_in_the_package_names_the_line_there() -> None:
+    trace = (
+        "Cell In[3], line 1\n----> 1 analyse(study)\n\nFile ~/a b/respine/analyses/response.py:120, in analyse(study)\n"
+        "File ~/x/site-packages/pandas/core/frame.py:3, in __getitem__(self, key)"
+    )
+    assert package_frame(trace) == "respine/analyses/response.py, line 120, in analyse"
+    assert package_frame("Cell In[3], line 1") == ""
 
 
 def test_parameters_are_injected_after_the_parameters_cell(forked: dict[str, Outcome]) -> None:

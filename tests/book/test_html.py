@@ -192,3 +192,11 @@ def test_no_path_of_this_machine_is_in_the_report(sample: RenderReport) -> None:
     for path in sample.html.parent.rglob("*"):
         if path.is_file() and ".sphinx" not in path.parts:
             assert here not in path.read_bytes(), path.name
+
+
+def test_a_page_of_changes_is_linked_from_every_page(tmp_path: Path) -> None:
+    source = write_book(tmp_path / "source")
+    report = render(source, tmp_path / "report", builders=["html"], config={"respine_changes": "changes.html"})
+    for page, address in (("index.html", "changes.html"), ("chapters/response.html", "../changes.html")):
+        links = lxml.html.fromstring(read(report, page)).xpath("//footer//a[starts-with(., 'Changes since')]/@href")
+        assert links == [address], page

@@ -87,18 +87,22 @@ def test_stopped_by_hand(built: tuple[Path, float], number: signal.Signals, stat
     change_cell(root, "second", "count", "publish('second.rows', 4)")
 
 
-def test_two_at_once(built: tuple[Path, float]) -> None:
+def test_two_at_once(built: tuple[Path, float], tmp_path: Path) -> None:
     root, _ = built
-    change_cell(root, "first", "count", "import time\ntime.sleep(3)\npublish('first.rows', 5)")
+    go = tmp_path / "go"
+    wait = f"import pathlib, time\nwhile not pathlib.Path({str(go)!r}).exists():\n    time.sleep(0.05)\n"
+    change_cell(root, "first", "count", wait + "publish('first.rows', 5)")
     one = start_build(root, "build")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while (root / ".respine" / "lock").read_text() != str(one.pid) and time.monotonic() < deadline:
         time.sleep(0.01)
     two = start_build(root, "build")
+    assert two.stderr is not None
+    assert f"another build (process {one.pid}) is at work" in two.stderr.readline()
+    go.touch()
     _, err = two.communicate(timeout=120)
     assert one.wait(timeout=120) == 0
     assert two.returncode == 0, err
-    assert f"another build (process {one.pid}) is at work" in err
     assert verify(root / "report").intact
 
 
