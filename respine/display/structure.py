@@ -154,8 +154,12 @@ def sentences(results: Results, study: Study) -> Results:
     """Verdict, key finding and abstract of the second co-primary endpoint."""
     said = Results()
     main, alpha = results["structure.main"], study.parameters.alpha
-    verdict = wording.verdict(main, "The second co-primary endpoint", alpha, higher_is_better=True)
-    difference = wording.difference(main, f"treatment difference in the change of T2 at month {main.visit:g}")
+    control = wording.literal(study.arms.control)
+    verdict = wording.verdict(main, "The second co-primary endpoint", alpha, control, higher_is_better=True)
+    favours = f"positive favours {wording.literal(study.arms.treatment)}"
+    difference = wording.difference(
+        main, f"treatment difference in the change of T2 from baseline to month {main.visit:g} ({favours})"
+    )
     said.state("structure.verdict", verdict)
     said.state("structure.excluded", wording.excluded(main, "difference in the change of T2", higher_is_better=True))
     said.state("structure.key", f"{wording.sentence(difference)} {verdict}")

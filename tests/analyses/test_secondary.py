@@ -339,5 +339,5 @@ def test_an_arm_empty_at_a_visit_leaves_the_other_visits(tmp_path: Path) -> None
     assert not results["secondary.vaspain.primary.difference"].estimable
     assert results["secondary.vaspain.m6.difference"].estimable
     assert secondary.any_difference(results, 0.05) is None
-    assert "not estimable for pain" in display.sentences(results, study)["secondary.key"].text
+    assert "in pain and disability could not be estimated" in display.sentences(results, study)["secondary.key"].text
     assert not anova.analyse(study)["secondary.anova.vaspain.interaction"].estimable

@@ -4,12 +4,12 @@ import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
 
-from respine.analyses import discussion, structure
+from respine.analyses import discussion, response, structure
 from respine.analyses.study import Study
 from respine.display import discussion as discussion_display
 from respine.display import structure as structure_display
 from respine.results import Estimate, Result, Results
-from tests.analyses.conftest import SHIPPED
+from tests.analyses.conftest import SHIPPED, unknown
 
 
 def test_main_analysis_is_least_squares_on_the_files(shipped: Study) -> None:
@@ -64,7 +64,26 @@ def pair(p_response: float, value_response: float, p_structure: float, value_str
         counted = p if value > 0 else 1.0
         for slug in discussion.PROCEDURES:
             results.append(Result(id=f"discussion.{slug}.{name}", statistic="p-value", value=counted, p=counted))
+    results.extend(unknown(8, 7))
     return results
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"), [((8, 7), "is unknown in"), ((0, 0), "of every randomised participant is")]
+)
+def test_the_limitations_say_what_is_missing(shipped: Study, counts: tuple[int, int], words: str) -> None:
+    results = Results(r for r in pair(0.4, 0.05, 0.4, 1.0).values() if "unknown" not in r.id)
+    results.extend(unknown(*counts))
+    said = discussion_display.sentences(results, shipped)["discussion.limitations"].text
+    assert words in said
+    assert "synthetic" in said
+
+
+def test_unknown_responses_are_those_of_the_response_chapter(shipped: Study) -> None:
+    found, counted = discussion.analyse(shipped), response.analyse(shipped)
+    for role in ("treatment", "control"):
+        assert found[f"discussion.unknown.{role}"].value == counted[f"response.missing.{role}"].value
+        assert found[f"discussion.unknown.{role}"].n == counted[f"response.randomised.{role}"].value
 
 
 @pytest.mark.parametrize(
