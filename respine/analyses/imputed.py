@@ -139,7 +139,9 @@ def pooled_difference(
         "control": (risks.risk_control, covariance[:, 1, 1]),
         "difference": (risks.difference, difference_variance(covariance)),
     }
-    note = _note(risks, imputations)
+    constant = [name for name in study.parameters.covariates if people[name].nunique() < 2]
+    left_out = f"constant terms left out: {', '.join(constant)}" if constant else ""
+    note = "; ".join(filter(None, [left_out, _note(risks, imputations)]))
     out = {}
     for key, (estimates, variances) in values.items():
         pooled = pooled_estimate(

@@ -43,6 +43,13 @@ def test_without_imaging_nothing_is_estimated_and_all_is_said(simulated) -> None
     assert discussion_display.summary_figure(both, study).svg
 
 
+def test_one_country_is_said_to_have_dropped_out(tiny: Study) -> None:
+    results = structure.analyse(tiny)
+    for id in ("structure.main", "structure.mmrm.primary.difference", "structure.mmrm.primary.treatment"):
+        assert "COUNTRY has one level and drops out" in results[id].note
+    assert "constant terms left out: COUNTRY" in response.main_analysis(tiny)[0]["difference"].note
+
+
 def test_an_effect_on_both_is_concluded(effect: Study) -> None:
     results = discussion.analyse(effect)
     said = discussion_display.sentences(results, effect)
