@@ -44,7 +44,7 @@ UNITS = (
     r"per ?cent|percentage points|points|participants|patients|people|responders|responses|events|injections|centres|"
     r"countries|months|years|days|millimetres|milliseconds|mm|ms|of (?:the|all|those) (?:participants|responders)"
 )
-IN_WORDS = re.compile(rf"\b(?:{WORDS})\b(?:[ -]\w+)?[ -](?:{UNITS})\b(?!-)", re.IGNORECASE)
+IN_WORDS = re.compile(rf"\b(?:{WORDS})\b(?:-\w+)?(?: \w+)? (?:{UNITS})\b(?!-)", re.IGNORECASE)
 
 # What a string of the package holds only if a result was typed into it: a p-value, a percentage, a count, an interval.
 RESULT = re.compile(

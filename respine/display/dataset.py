@@ -177,7 +177,6 @@ def sentences(results: Results, study: Study, warnings: pd.DataFrame) -> Results
             f"trial's, all other numbers those of {wording.literal(info.studyid)}."
         )
     said.state("data.notice", notice)
-    said.state("data.origin", origin)
     n = len(warnings)
     found = f"its check gave {'no warning' if not n else 'one warning' if n == 1 else '{data.warnings} warnings'}"
     found += " and no error"

@@ -182,9 +182,7 @@ def sentences(results: Results, study: Study) -> Results:
     """The conclusion of the trial, and what its intervals exclude."""
     said = Results()
     rows = {name: results[f"discussion.{name}"] for name in ENDPOINTS}
-    conclusion = _conclusion(rows, study)
-    said.state("discussion.conclusion", conclusion)
-    said.state("discussion.key", conclusion)
+    said.state("discussion.conclusion", _conclusion(rows, study))
     said.state(
         "discussion.excluded", wording.excluded(rows["response"], "difference in response", higher_is_better=True)
     )
