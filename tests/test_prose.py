@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from respine.display.reproducibility import ARTICLE, CONSORT
+
 TOP = Path(__file__).parents[1]
 PAGES = sorted([TOP / "index.md", *(TOP / "chapters").glob("*.md"), *(TOP / "chapters").glob("*.ipynb")])
 
@@ -150,6 +152,12 @@ def test_a_spelt_result_is_found(text: str) -> None:
 def test_a_result_typed_in_a_caption_is_found(text: str) -> None:
     assert typed_results(f"caption = {text!r}")
     assert typed_results(f"caption = f'{{n}} seen: {text}'")
+
+
+def test_the_checklist_names_chapters_that_exist() -> None:
+    titles = {match.group(1) for path in PAGES if (match := re.search(r"^# (.+)$", prose(path), re.MULTILINE))}
+    named = {name for *_, chapters in CONSORT if chapters != ARTICLE for name in chapters.split("; ")}
+    assert named - titles == {"Abstract"}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)

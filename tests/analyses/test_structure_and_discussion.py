@@ -43,6 +43,15 @@ def test_without_imaging_nothing_is_estimated_and_all_is_said(simulated) -> None
     assert discussion_display.summary_figure(both, study).svg
 
 
+def test_the_main_table_gives_the_mean_change_of_each_arm(shipped: Study) -> None:
+    results = structure.analyse(shipped)
+    table = structure_display.main_table(results, shipped.arms, 0.95, 12.0)
+    assert any(note.startswith("Least-squares mean changes of the main analysis: BM-MSC −") for note in table.notes)
+    assert "structure.lsmean.control" in table.results
+    difference = results["structure.lsmean.treatment"].value - results["structure.lsmean.control"].value
+    assert difference == pytest.approx(results["structure.main"].value, rel=1e-12)
+
+
 def test_one_country_is_said_to_have_dropped_out(tiny: Study) -> None:
     results = structure.analyse(tiny)
     for id in ("structure.main", "structure.mmrm.primary.difference", "structure.mmrm.primary.treatment"):
