@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from respine.analyses.response import COMPONENTS, ROLES, TESTS
+from respine.analyses.response import COMPONENTS, MARGIN, ROLES, TESTS
 from respine.analyses.study import Arms, Study
 from respine.display import wording
 from respine.display.figures import ForestRow, forest, label_ends
@@ -302,7 +302,7 @@ def bayes_table(results: Results, level: float) -> Table:
         notes=(
             "CrI, equal-tailed credible interval. "
             + "; ".join(results[f"response.bayes.{prior}.difference"].method for prior in PRIOR_LINES)
-            + ". The margin is ten percentage points.",
+            + f". The margin is {100 * MARGIN:g} percentage points.",
             *footnotes(results[i] for i in ids),
         ),
         results=tuple(ids),
@@ -342,9 +342,9 @@ def sentences(results: Results, study: Study) -> Results:
         "response.belief",
         "Without responses in both arms there is no posterior."
         if not flat.estimable
-        else f"Under the flat prior the probability that more participants respond to {treatment} than to {control} is "
-        "{response.bayes.flat.probability_benefit}, and that the difference exceeds ten percentage points "
-        "{response.bayes.flat.probability_margin}.",
+        else f"Under the flat prior the posterior probability that response is more frequent with {treatment} than "
+        f"with {control} is {{response.bayes.flat.probability_benefit}}; that the difference exceeds {100 * MARGIN:g} "
+        "percentage points, it is {response.bayes.flat.probability_margin}.",
     )
     return said
 

@@ -284,7 +284,7 @@ def _after_adjustment(results: Results, study: Study) -> str:
     if n == len(family) and len(sides) == 1:
         every = {1: "the one questionnaire score", 2: "both questionnaire scores"}.get(n, f"all {scores}")
         return f"After Holm's adjustment {every} differed at month {month:g}, in favour of {next(iter(sides))}."
-    which = [f"in favour of {arm}, {wording.listed(names)}" for arm, names in sides.items()]
+    which = [f"{wording.listed(names)} in favour of {arm}" for arm, names in sides.items()]
     return f"After Holm's adjustment {n} of {scores} differed at month {month:g}: {'; '.join(which)}."
 
 

@@ -220,8 +220,8 @@ def adjusted(p: dict[str, float], values: dict[str, float] | None = None) -> Res
         (
             {"VASPAIN": 0.05, "ODI": 0.2, "SF36PCS": 0.01},
             {"SF36PCS": -2.0},
-            "2 of 3 questionnaire scores differed at month 12: in favour of Drug {x}, pain (VAS); in favour of Sham, "
-            "SF-36 physical component.",
+            "2 of 3 questionnaire scores differed at month 12: pain (VAS) in favour of Drug {x}; "
+            "SF-36 physical component in favour of Sham.",
             True,
         ),
         (
