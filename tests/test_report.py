@@ -165,6 +165,15 @@ def test_every_image_has_an_alternative_text(report: RenderReport) -> None:
             assert image.get("alt"), path.name
 
 
+def test_no_word_stands_twice(report: RenderReport) -> None:
+    """A role that brings its unit beside a typed one reads ``40 mm mm``."""
+    for path in test_html.pages(report):
+        tree = lxml.html.parse(str(path)).getroot()
+        for paragraph in tree.xpath("//article//p | //article//dd | //article//figcaption"):
+            text = " ".join(paragraph.text_content().split())
+            assert not re.search(r"\b([a-z]{2,}) \1\b", text), f"{path.name}: {text}"
+
+
 def test_pdf_is_accessible_and_complete(report: RenderReport) -> None:
     assert report.pdf is not None
     test_typst.test_only_the_chosen_fonts_are_embedded(report)

@@ -8,6 +8,7 @@ from respine.analyses import response, structure
 from respine.analyses.study import Study
 from respine.results import Estimate, Results, not_estimable
 from respine.stats.multiplicity import MultipleTests, both_must_succeed, fixed_sequence, holm
+from respine.trial.trial import ROLES
 
 _CONTEXT = {"analysis": "Both co-primary endpoints", "arm": "difference"}
 ENDPOINTS = ("response", "structure")
@@ -17,8 +18,9 @@ PROCEDURES = {"both": both_must_succeed, "holm": holm, "sequence": fixed_sequenc
 def analyse(study: Study) -> Results:
     """The two main differences again, and their p-values under each multiple test procedure.
 
-    Ids: ``discussion.<endpoint>``, ``discussion.<procedure>.<endpoint>`` (adjusted p-values). A p-value counts only
-    for a difference in the treatment's favour: the others are taken as 1, so that harm never makes a success.
+    Ids: ``discussion.<endpoint>``, ``discussion.<procedure>.<endpoint>`` (adjusted p-values),
+    ``discussion.unknown.<arm>`` (participants whose response is not known). A p-value counts only for a difference in
+    the treatment's favour: the others are taken as 1, so that harm never makes a success.
     """
     differences = {
         "response": response.main_analysis(study)["difference"],
@@ -29,6 +31,13 @@ def analyse(study: Study) -> Results:
     month = study.parameters.primary_month
     for name, estimate in differences.items():
         results.add(f"discussion.{name}", estimate, set=sets[name], visit=month, **_CONTEXT)
+    frame = response.primary_frame(study)
+    for role in ROLES:
+        answered = frame.loc[frame["ARM"] == role, "RESPONSE"]
+        unknown = Estimate(
+            statistic="count", value=int(answered.isna().sum()), n=len(answered), method="count of participants"
+        )
+        results.add(f"discussion.unknown.{role}", unknown, set="ITT", visit=month, **(_CONTEXT | {"arm": role}))
     p = {name: _in_favour(estimate) for name, estimate in differences.items()}
     for slug, procedure in PROCEDURES.items():
         decided = procedure(p, alpha=study.parameters.alpha)

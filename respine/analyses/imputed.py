@@ -112,6 +112,15 @@ def _designs(study: Study, people: pd.DataFrame, treated: npt.NDArray[np.bool_],
     return np.stack(designs)
 
 
+_RANDOM, _FIXED = "influence-function", "covariates-fixed HC0 delta-method"
+_POOLED = {
+    "treatment": ("adjusted risk", _RANDOM),
+    "control": ("adjusted risk", _RANDOM),
+    "difference": ("risk difference", _RANDOM),
+    "difference_fixed": ("risk difference", _FIXED),
+}
+
+
 def pooled_difference(
     study: Study, imputations: Imputations, response: Floats, completed: Floats
 ) -> dict[str, Estimate]:
@@ -127,6 +136,8 @@ def pooled_difference(
     n1, n0 = (int((people["ARM"] == role).sum()) for role in ("treatment", "control"))
     known: dict[str, Any] = {"n": n1 + n0, "n_treatment": n1, "n_control": n0, "unit": "proportion"}
     risks = adjusted_over_imputations(study, response, completed)
+    constant = [name for name in study.parameters.covariates if people[name].nunique() < 2]
+    left_out = f"constant terms left out: {', '.join(constant)}" if constant else ""
     out = {}
     for key, (name, error) in _POOLED.items():
         method = (
@@ -146,22 +157,13 @@ def pooled_difference(
         )
         single = key in ("treatment", "control")
         out[key] = pooled.replace(
-            note="; ".join(filter(None, [pooled.note, _note(risks, imputations)])),
+            note="; ".join(filter(None, [pooled.note, left_out, _note(risks, imputations)])),
             # A single risk is not tested against zero; a t interval may leave the parameter space.
             p=np.nan if single else pooled.p,
             lower=max(pooled.lower, 0.0 if single else -1.0),
             upper=min(pooled.upper, 1.0),
         )
     return out
-
-
-_RANDOM, _FIXED = "influence-function", "covariates-fixed HC0 delta-method"
-_POOLED = {
-    "treatment": ("adjusted risk", _RANDOM),
-    "control": ("adjusted risk", _RANDOM),
-    "difference": ("risk difference", _RANDOM),
-    "difference_fixed": ("risk difference", _FIXED),
-}
 
 
 def _each_data_set(risks: StandardisedRisks, key: str) -> tuple[Floats, Floats]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -21,15 +22,18 @@ from respine.stats.compatibility import (
     pairs_giving,
 )
 from respine.stats.proportions import TESTS as TEST_NAMES
-from respine.stats.proportions import compare_proportions
+from respine.stats.proportions import compare_proportions, proportion, risk_difference
 from respine.trial.published import published
 
 LEAST_N = 40
 """Fewest participants with a known response in an arm that are taken as possible."""
 EFFECTS = (0.1, 0.2, 0.3)
+READINGS = ("relative", "points")
+"""What the published threshold of the ODI may mean: the values of ``odi_rule``."""
 TESTS = ENUMERATED_TESTS
 """The tests tried against the published p-value."""
 _CONTEXT = {"analysis": "Published numbers", "parameter": "RESPONSE"}
+P_COMPARED = "p-value of the responders (recomputed with Yates's correction)"
 STATUSES = ("reproduced", "compatible", "not reproducible", "not available")
 
 
@@ -38,8 +42,10 @@ def analyse() -> Results:
 
     Ids: ``published.pairs`` (whole-number pairs that print as the percentages), ``published.pairs.<test>`` (those whose
     p-value prints as the published one), ``published.whole.<arm>`` (counts out of all randomised that print as the
-    percentage), ``published.difference`` (implied, taken as complete), ``published.excluding.<points>``,
-    ``published.designs``.
+    percentage), ``published.nearest.<arm>.<below or above>`` (the whole counts on either side of the percentage) and
+    ``published.nearest.difference``, ``published.nearest.<test>`` (of the nearest), ``published.difference`` (implied,
+    taken as complete), ``published.fitting.r<k>`` (difference in the k-th pair that gives the published p-value),
+    ``published.excluding.<points>``, ``published.designs``.
     """
     results = Results()
     facts = _facts()
@@ -54,6 +60,10 @@ def analyse() -> Results:
         n = facts[f"n_{role}"]
         whole = compatible_counts(facts[role], n_min=n, n_max=n)
         _count(results, f"whole.{role}", len(whole), f"whole counts of {n} that print as the percentage", arm=role)
+    _nearest(results)
+    for k, pair in enumerate(unique_fitting_pairs().itertuples(index=False), start=1):
+        difference = risk_difference(*map(int, pair), method="miettinen_nurminen")
+        results.add(f"published.fitting.r{k}", difference, arm="difference", **_CONTEXT)
     implied = implied_difference(facts["treatment"], facts["n_treatment"], facts["control"], facts["n_control"])
     results.add("published.difference", implied, arm="difference", **_CONTEXT)
     for name in ("lower", "upper"):
@@ -67,6 +77,49 @@ def analyse() -> Results:
         how = "pairs whose Miettinen-Nurminen interval does not hold the difference"
         _count(results, f"excluding.{round(100 * float(str(effect)))}", int(row["excluding"]), how)
     _count(results, "designs", len(designs()), "two-arm designs, 1:1, two-sided, with the planned total")
+    return results
+
+
+def nearest_counts() -> tuple[int, int, int, int]:
+    """The whole counts of all randomised whose percentages come nearest to those published, in two-arm order."""
+    facts = _facts()
+    x = {role: round(facts[role] * facts[f"n_{role}"] / 100) for role in ("treatment", "control")}
+    return x["treatment"], facts["n_treatment"], x["control"], facts["n_control"]
+
+
+def _nearest(results: Results) -> None:
+    """The whole counts of all randomised on either side of each percentage, and what the nearest pair gives."""
+    facts = _facts()
+    for role in ("treatment", "control"):
+        n = facts[f"n_{role}"]
+        below = math.floor(facts[role] * n / 100)
+        for name, x in (("below", below), ("above", below + 1)):
+            share = Estimate(
+                statistic="proportion", value=x / n, n=n, unit="proportion", method="whole count of all randomised"
+            )
+            results.add(f"published.nearest.{role}.{name}", share, arm=role, digits=1, **_CONTEXT)
+    counts = nearest_counts()
+    difference = risk_difference(*counts, method="miettinen_nurminen")
+    results.add("published.nearest.difference", difference, arm="difference", **_CONTEXT)
+    for test in TESTS:
+        p = compare_proportions(*counts, test=test)
+        results.add(f"published.nearest.{test}", p, arm="difference", digits=3, **_CONTEXT)
+
+
+def readings(study: Study) -> Results:
+    """Responders of the data set under both readings of the published ODI threshold, all else as the parameters say.
+
+    Ids: ``published.reading.<relative or points>.<arm>``.
+    """
+    results = Results()
+    for reading in READINGS:
+        parameters = study.parameters.model_copy(update={"odi_rule": reading})
+        frame = response.primary_frame(replace(study, parameters=parameters))
+        counts = response.count(frame)
+        for role, (x, n) in {"treatment": counts[:2], "control": counts[2:]}.items():
+            rate = proportion(x, n, level=study.parameters.level, method="wilson")
+            place = f"published.reading.{reading}.{role}"
+            results.add(place, rate, arm=role, set="ITT", visit=study.parameters.primary_month, **_CONTEXT)
     return results
 
 
@@ -104,6 +157,12 @@ def fitting_pairs() -> pd.DataFrame:
     return pairs_giving(all_pairs(), _facts()["p"])
 
 
+def unique_fitting_pairs() -> pd.DataFrame:
+    """The pairs of :func:`fitting_pairs`, each once, whatever the number of tests that fit."""
+    columns = ["x_treatment", "n_treatment", "x_control", "n_control"]
+    return fitting_pairs()[columns].drop_duplicates(ignore_index=True)
+
+
 def published_p() -> float:
     """The published p-value of the responders."""
     return float(_facts()["p"])
@@ -113,14 +172,6 @@ def published_p() -> float:
 def designs() -> pd.DataFrame:
     """Designs whose planned size is the published one."""
     return compatible_designs(_facts()["planned"])
-
-
-def tests_of_all_randomised() -> dict[str, Estimate]:
-    """P-values where the percentages, rounded to the nearest whole count, stand for all randomised."""
-    facts = _facts()
-    x = [round(facts[role] * facts[f"n_{role}"] / 100) for role in ("treatment", "control")]
-    counts = (x[0], facts["n_treatment"], x[1], facts["n_control"])
-    return {test: compare_proportions(*counts, test=test) for test in TESTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +184,7 @@ class Compared:
     published: str
     recomputed: str
     status: str
+    unit: str = ""
 
 
 def compare(study: Study) -> list[Compared]:
@@ -152,7 +204,14 @@ def compare(study: Study) -> list[Compared]:
             status = "reproduced"
         else:
             status = "compatible" if row.id in _COMPATIBLE else "not reproducible"
-        rows.append(Compared(str(row.id), str(row.quantity), str(row.arm), value, recomputed, status))
+        rows.append(
+            Compared(str(row.id), str(row.quantity), str(row.arm), value, recomputed, status, str(row.unit or ""))
+        )
+        if row.id == "primary.responders.sham":
+            p = f"{published_p():.2f}"
+            found = given["primary.p"]
+            status = "" if not found else "reproduced" if found == p else "not reproducible"
+            rows.append(Compared("primary.p", P_COMPARED, "all", p, found, status))
     return rows
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from respine.analyses.structure import visit_name
+from respine.analyses.structure import noted, visit_name
 from respine.analyses.study import Study
 from respine.results import Estimate, Result, Results, not_estimable
 from respine.stats.ancova import hedges_g
@@ -122,10 +122,10 @@ def _mixed_model(results: Results, study: Study, code: str, rows: pd.DataFrame) 
             estimate = fitted.differences.get(month) if name == "difference" else fitted.lsmeans.get((month, name))
             if estimate is None:
                 estimate = _no_visit(name, month, unit(code))
-            note = "; ".join(dict.fromkeys(filter(None, (estimate.note, *fitted.notes))))
+            estimate = noted(estimate, fitted)
             # That the change within an arm is not 0 is not a question of the trial.
             p = estimate.p if name == "difference" else float("nan")
-            _place(results, study, code, month, name, estimate.replace(p=p, note=note), arm=name)
+            _place(results, study, code, month, name, estimate.replace(p=p), arm=name)
 
 
 def _no_visit(name: str, month: int, of_unit: str) -> Estimate:

@@ -96,9 +96,16 @@ def _mixed_model(results: Results, study: Study, changes: pd.DataFrame) -> None:
     if fitted is None:
         return
     for (month, role), estimate in fitted.lsmeans.items():
-        _place(results, f"mmrm.{visit_name(study, month)}.{role}", estimate.replace(p=NAN), arm=role, visit=month)
+        mean = noted(estimate, fitted).replace(p=NAN)
+        _place(results, f"mmrm.{visit_name(study, month)}.{role}", mean, arm=role, visit=month)
     for month, estimate in fitted.differences.items():
-        _place(results, f"mmrm.{visit_name(study, month)}.difference", estimate, arm="difference", visit=month)
+        difference = noted(estimate, fitted)
+        _place(results, f"mmrm.{visit_name(study, month)}.difference", difference, arm="difference", visit=month)
+
+
+def noted(estimate: Estimate, fitted: MMRMResult) -> Estimate:
+    """An estimate with what is to be said of its whole model: terms that dropped out, visits left out."""
+    return estimate.replace(note="; ".join(dict.fromkeys(filter(None, (estimate.note, *fitted.notes)))))
 
 
 def fit_mixed_model(study: Study, changes: pd.DataFrame) -> MMRMResult | None:

@@ -117,8 +117,8 @@ def interaction_test(tables: dict[str, Counts]) -> Estimate:
     known: dict[str, Any] = {"n": n1 + n0, "n_treatment": n1, "n_control": n0}
     x = counts[:, 0] + counts[:, 2]
     informative = (counts[:, [1, 3]] > 0).all(axis=1) & (x > 0) & (x < counts[:, 1] + counts[:, 3])
-    left_out = [level for level, used in zip(tables, informative, strict=True) if not used]
-    note = f"levels without information: {', '.join(left_out)}" if left_out else ""
+    left_out = int((~informative).sum())
+    note = f"{left_out} of {len(informative)} levels without information left out" if left_out else ""
     counts = counts[informative]
     if len(counts) < 2:
         reason = "fewer than two levels with both arms in which the response varies"

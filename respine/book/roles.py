@@ -17,6 +17,7 @@ from sphinx.util.docutils import SphinxRole
 from respine.book.collect import Collected
 from respine.book.statements import Piece, statement_pieces
 from respine.display.numbers import NBSP, format_level, format_number, format_p, format_result
+from respine.display.wording import listed
 from respine.results import Result
 
 logger = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ def _published_number(row: Mapping[str, str]) -> str:
     try:
         return _plain(int(value)) if value.lstrip("-").isdigit() else _plain(float(value))
     except ValueError:
-        return value.replace(";", ", ")
+        return listed(value.split(";"))
 
 
 def _published_unit(unit: str) -> str:

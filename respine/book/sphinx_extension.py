@@ -101,6 +101,16 @@ def _stale(book: Book, used: Mapping[tuple[str, str], str]) -> bool:
     return any(not seen or book.signature(*use) != seen for use, seen in used.items())
 
 
+def _find_unused(app: Sphinx, env: BuildEnvironment) -> None:
+    """A statement is made to be read: one that no page prints has been lost in an edit."""
+    collected: Collected = app.respine.collected
+    printed = {text.partition("|")[0].strip() for used in env.respine_uses.values() for role, text in used}
+    for id, result in collected.results.items():
+        if result.text and id not in printed:
+            message = "no page prints the statement %r: name it in prose, or do not make it"
+            logger.warning(message, id, location=(collected.places[id].chapter, None), type="respine")
+
+
 def _purge(app: Sphinx, env: BuildEnvironment, docname: str) -> None:
     env.respine_uses.pop(docname, None)
     env.respine_anchors.pop(docname, None)
@@ -128,6 +138,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", _prepare)
     app.connect("env-get-outdated", _gather)
     app.connect("env-purge-doc", _purge)
+    app.connect("env-check-consistency", _find_unused)
     app.connect("missing-reference", _link_result)
     for name in ("result", "statement", "study", "published"):
         app.add_role(name, PrintRole())

@@ -149,13 +149,13 @@ def sentences(results: Results) -> Results:
     said = Results()
     parts = []
     for slug, text in (
-        ("age", "their mean age was {baseline.age.mean.overall}"),
-        ("vaspain", "their mean pain {baseline.vaspain.mean.overall} on the visual analogue scale"),
-        ("odi", "and their mean disability {baseline.odi.mean.overall} on the Oswestry Disability Index"),
+        ("age", "a mean age of {baseline.age.mean.overall}"),
+        ("vaspain", "a mean pain of {baseline.vaspain.mean.overall} on the visual analogue scale"),
+        ("odi", "a mean disability of {baseline.odi.mean.overall} on the Oswestry Disability Index"),
     ):
         if f"baseline.{slug}.mean.overall" in results and results[f"baseline.{slug}.mean.overall"].estimable:
             parts.append(text)
-    described = f"The {{baseline.n.overall}} randomised participants at baseline: {', '.join(parts)}." if parts else ""
+    described = f"The {{baseline.n.overall}} randomised participants had {wording.listed(parts)}." if parts else ""
     unequal = [
         (_in_sentence(item), f"{{baseline.{item.slug}.smd}}")
         for item in _known(results)
@@ -164,11 +164,11 @@ def sentences(results: Results) -> Results:
     ]
     named = wording.listed([f"{label} ({smd})" for label, smd in unequal])
     balance = (
-        f"Standardised mean differences reach {IMBALANCE:g} for {named}."
+        f"Standardised mean differences reach {IMBALANCE:g} in size for {named}."
         if unequal
         else "No standardised mean difference could be computed."
         if not any(results[f"baseline.{item.slug}.smd"].estimable for item in _known(results))
-        else f"No standardised mean difference reaches {IMBALANCE:g}."
+        else f"No standardised mean difference reaches {IMBALANCE:g} in size."
     )
     said.state("baseline.balance", balance)
     said.state("baseline.key", f"{described} {balance}".strip())

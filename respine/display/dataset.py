@@ -15,7 +15,8 @@ from respine.display.outputs import Row, Table
 from respine.display.tables import EMPTY
 from respine.results import Results
 
-NEEDS = {"required": "required", "optional": "optional"}
+STUDY = "RESPINE"
+"""How the study identifier of the trial begins that the manuscript was written for."""
 
 
 def provenance_table(study: Study) -> Table:
@@ -164,14 +165,20 @@ def sentences(results: Results, study: Study, warnings: pd.DataFrame) -> Results
             "participant. No number in it is a result of the trial."
         )
         origin = (
-            "It is synthetic. With its default settings the package's own simulation is calibrated to the published "
-            "abstract, and to nothing else; every assumption is listed below."
+            "It is marked as synthetic. The package's own simulation, with its default settings, is calibrated to what "
+            "is published of RESPINE and to nothing else; every assumption is listed below."
         )
     else:
         notice = f"The data are those of {title}{f', cut off on {info.cutoff}' if info.cutoff else ''}."
         origin = "It is not marked as synthetic."
+    if not info.studyid.upper().startswith(STUDY):
+        notice += (
+            f" This report was written for {STUDY}: its title, background, registration and published numbers are that "
+            f"trial's, all other numbers those of {wording.literal(info.studyid)}."
+        )
     said.state("data.notice", notice)
-    said.state("data.origin", origin)
-    found = "its check gave no warning" if warnings.empty else "its check gave {data.warnings} warnings and no error"
-    said.state("data.key", f"The report is computed from the data set {title}; {found}. {origin}")
+    n = len(warnings)
+    found = f"its check gave {'no warning' if not n else 'one warning' if n == 1 else '{data.warnings} warnings'}"
+    found += " and no error"
+    said.state("data.key", f"The report is computed from the data set “{title}”; {found}. {origin}")
     return said

@@ -16,6 +16,7 @@ from respine.display.outputs import Figure, Row, Table, figure
 from respine.display.style import GREY, INK, canvas, short
 from respine.display.tables import EMPTY, footnotes
 from respine.results import Result, Results
+from respine.trial.trial import ROLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -154,23 +155,42 @@ def _conclusion(rows: Mapping[str, Result], study: Study) -> str:
         if failed
         else "the trial cannot be judged on both co-primary endpoints"
     )
-    return f"At month {month:g} {wording.listed(clauses)}: {outcome}."
+    # A comma, for the names inside a clause are joined by "and" as well.
+    said = clauses[0] if len(clauses) == 1 else f"{', '.join(clauses[:-1])}, and {clauses[-1]}"
+    return f"At month {month:g} {said}: {outcome}."
 
 
 def _names(endpoints: Sequence[str]) -> str:
     return wording.listed([WORDS[n] for n in endpoints])
 
 
+def _limitations(results: Results, study: Study) -> str:
+    """What this data set itself cannot tell: missing responses, and whether anybody in it is real."""
+    unknown = [results[f"discussion.unknown.{role}"] for role in ROLES]
+    by_arm = wording.listed([f"{{{r.id}}} of {{{r.id}|n}} with {wording.literal(study.arms[r.arm])}" for r in unknown])
+    missing = (
+        f"The response is unknown in {by_arm}; the main analysis supposes that it is missing at random given arm, "
+        "country and the scores that are known, which no data can confirm."
+        if any(r.value for r in unknown)
+        else "The response of every randomised participant is known."
+    )
+    made = " The data are synthetic: nothing here is evidence on the treatment." if study.trial.info.synthetic else ""
+    return missing + made
+
+
 def sentences(results: Results, study: Study) -> Results:
     """The conclusion of the trial, and what its intervals exclude."""
     said = Results()
     rows = {name: results[f"discussion.{name}"] for name in ENDPOINTS}
-    conclusion = _conclusion(rows, study)
-    said.state("discussion.conclusion", conclusion)
-    said.state("discussion.key", conclusion)
+    said.state("discussion.conclusion", _conclusion(rows, study))
     said.state(
         "discussion.excluded", wording.excluded(rows["response"], "difference in response", higher_is_better=True)
     )
+    said.state(
+        "discussion.structure_excluded",
+        wording.excluded(rows["structure"], "difference in the change of T2", higher_is_better=True),
+    )
+    said.state("discussion.limitations", _limitations(results, study))
     decisions = {
         slug: tuple(results[f"discussion.{slug}.{name}"].p <= study.parameters.alpha for name in ENDPOINTS)
         for slug in PROCEDURES

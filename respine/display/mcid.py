@@ -67,14 +67,20 @@ def _important(results: Results, study: Study) -> str:
         prefix = f"secondary.mcid.{code.lower()}.primary"
         if f"{prefix}.difference" not in results:
             continue
-        rates = [
-            f"{{{prefix}.{role}|fraction}} with {wording.literal(study.arms[role])}"
-            if results[f"{prefix}.{role}"].estimable
-            else f"in nobody known with {wording.literal(study.arms[role])}"
-            for role in ROLES
-        ]
+        known = [role for role in ROLES if results[f"{prefix}.{role}"].estimable]
+        if not known:
+            parts.append(f"no change in {noun} is known")
+            continue
+        rates = [f"{{{prefix}.{role}|fraction}} with {wording.literal(study.arms[role])}" for role in known]
         difference = results[f"{prefix}.difference"]
-        said = f"; difference {{{difference.id}|full}}" if difference.estimable else ""
+        unknown = [wording.literal(study.arms[role]) for role in ROLES if role not in known]
+        said = (
+            f"; difference {{{difference.id}|full}}"
+            if difference.estimable
+            else f"; no change is known with {unknown[0]}"
+            if unknown
+            else ""
+        )
         parts.append(f"{noun} improved by at least {_least(study, code)} in {wording.listed(rates)}{said}")
     if not parts:
         return "Neither pain nor disability was measured after baseline."

@@ -141,9 +141,10 @@ def format_result(result: Result, part: str = "value") -> str:
     result
         The result; a statement has no number and is refused.
     part
-        ``value`` (with its unit), ``number`` (without), ``ci``, ``lower``, ``upper``, ``p`` (``p = 0.77``), ``full``
-        (value, interval, p), ``n``, ``n_treatment``, ``n_control``, ``count`` (participants behind a proportion),
-        ``fraction`` (``37 of 50 (74%)``), ``se``, ``df``, ``level``, ``method``, ``set``, ``statistic`` or ``note``.
+        ``value`` (with its unit), ``number`` (without), ``ci``, ``lower``, ``upper``, ``lower_size`` and ``upper_size``
+        (a limit without its sign), ``p`` (``p = 0.77``), ``full`` (value, interval, p), ``n``, ``n_treatment``,
+        ``n_control``, ``count`` (participants behind a proportion), ``fraction`` (``37 of 50 (74%)``), ``se``, ``df``,
+        ``level``, ``method``, ``set``, ``statistic`` or ``note``.
 
     Raises
     ------
@@ -263,6 +264,8 @@ _PARTS: dict[str, Callable[[Result], str]] = {
     "ci": _ci,
     "lower": lambda r: _one_limit(r, r.lower),
     "upper": lambda r: _one_limit(r, r.upper),
+    "lower_size": lambda r: _one_limit(r, abs(r.lower)),
+    "upper_size": lambda r: _one_limit(r, abs(r.upper)),
     "p": _p,
     "full": _full,
     "n": lambda r: _whole(r.n),

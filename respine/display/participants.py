@@ -182,7 +182,7 @@ def sentences(results: Results, arms: Arms) -> Results:
     places = f"{counted(n('centres'), 'centre')} in {counted(n('countries'), 'country', 'countries')}"
     said.state(
         "participants.design",
-        f"{{participants.randomised.overall}} participants were randomised in {places}: "
+        f"In {places}, {{participants.randomised.overall}} participants were randomised: "
         f"{{participants.randomised.treatment}} to {treatment} and {{participants.randomised.control}} to {control}.",
     )
     left = n("discontinued.treatment") + n("discontinued.control")

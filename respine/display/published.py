@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pandas as pd
 
-from respine.analyses.published import LEAST_N, TESTS, Compared
-from respine.analyses.study import Study
+from respine.analyses.published import EFFECTS, LEAST_N, TESTS, Compared, nearest_counts, unique_fitting_pairs
+from respine.analyses.study import Arms, Study
 from respine.display import wording
-from respine.display.numbers import format_ci, format_number, format_p, format_points
+from respine.display.figures import ForestRow, forest
+from respine.display.numbers import format_ci, format_level, format_number, format_p, format_points, format_result
 from respine.display.outputs import Figure, Row, Table, figure
 from respine.display.style import COLOUR, GREY, canvas
 from respine.display.tables import EMPTY
-from respine.results import Estimate, Results
+from respine.results import Results
+from respine.trial.trial import ROLES
 
 TEST_NAMES = {
     "pearson": "Pearson chi-squared",
@@ -22,6 +24,8 @@ TEST_NAMES = {
     "fisher": "Fisher exact",
     "fisher_midp": "Fisher mid-p",
 }
+UNITS = {"percent": "%", "years": "years", "mm": "mm", "ms": "ms", "months": "months", "cells": "cells"}
+"""Units that a row's name needs; counts and dates say themselves what they are."""
 SECTIONS = {
     "design": "Design",
     "eligibility": "Eligibility",
@@ -41,10 +45,10 @@ def comparison_table(rows: list[Compared], study: Study) -> Table:
     ordered = sorted(rows, key=lambda r: list(SECTIONS).index(r.id.partition(".")[0]))
     lines = [
         Row(
-            row.quantity[:1].upper() + row.quantity[1:],
+            row.quantity[:1].upper() + row.quantity[1:] + (f", {UNITS[row.unit]}" if row.unit in UNITS else ""),
             (
                 row.arm,
-                row.published.replace(";", ", ") or EMPTY,
+                _printed(row.published) or EMPTY,
                 row.recomputed or EMPTY,
                 row.status or "not part of the data",
             ),
@@ -61,11 +65,16 @@ def comparison_table(rows: list[Compared], study: Study) -> Table:
         text_columns=frozenset({1, 2, 3, 4}),
         notes=(
             f"Recomputed from {source}. Reproduced: the same in print. Compatible: public sources themselves disagree. "
-            "Not available: the number stands in the article's tables or supplement, which were not at hand; nothing "
-            "is compared.",
+            "Not reproducible: this data set gives another value, as another trial's data will. Not available: the "
+            "number stands in the article's tables or supplement, which were not at hand; nothing is compared.",
         ),
         wide=True,
     )
+
+
+def _printed(value: str) -> str:
+    """A published value: large whole numbers with commas, several values as a list."""
+    return format_number(int(value), 0) if value.isdigit() else value.replace(";", ", ")
 
 
 def pairs_table(fitting: pd.DataFrame) -> Table:
@@ -95,14 +104,58 @@ def pairs_table(fitting: pd.DataFrame) -> Table:
     )
 
 
-def tests_table(p_values: dict[str, Estimate]) -> Table:
+def tests_table(results: Results) -> Table:
     """P-values if the percentages stood for all randomised participants."""
+    ids = {test: f"published.nearest.{test}" for test in TESTS}
     return Table(
         label="tbl-all-randomised",
-        caption="P-values if the nearest whole counts of all randomised participants had responded.",
+        caption=f"P-values if {nearest()} had responded, the nearest whole counts of all randomised participants.",
         columns=("Test", "p"),
-        rows=tuple(Row(TEST_NAMES[test], (format_number(r.value, 3),)) for test, r in p_values.items()),
-        notes=("Two-sided.",),
+        rows=tuple(Row(TEST_NAMES[test], (format_number(results[id].value, 3),)) for test, id in ids.items()),
+        notes=("Two-sided; three decimals, so that they can be told from the published value.",),
+        results=tuple(ids.values()),
+    )
+
+
+def nearest() -> str:
+    """The nearest whole counts of all randomised, as ``43 of 58 against 39 of 56``."""
+    x1, n1, x0, n0 = nearest_counts()
+    return f"{x1} of {n1} against {x0} of {n0}"
+
+
+def implied_figure(results: Results) -> Figure:
+    """What the published percentages imply: the difference in all randomised and in every pair that fits."""
+    pairs = unique_fitting_pairs().to_dict("records")
+    rows = [
+        ForestRow("Percentages as printed, all randomised", results["published.difference"], main=True, n=""),
+        ForestRow(f"{nearest()} (nearest)", results["published.nearest.difference"], n=""),
+        ForestRow("Pairs that give the published p-value"),
+        *(
+            ForestRow(
+                f"{row['x_treatment']} of {row['n_treatment']} against {row['x_control']} of {row['n_control']}",
+                results[f"published.fitting.r{k}"],
+                n="",
+            )
+            for k, row in enumerate(pairs, start=1)
+        ),
+    ]
+    implied = results["published.difference"]
+    return forest(
+        rows,
+        label="fig-implied",
+        caption=(
+            "Differences in response that the published percentages imply (cells − sham), with Miettinen-Nurminen "
+            f"{format_level(implied.level)} confidence intervals; dotted: differences of "
+            f"{wording.listed([f'{100 * effect:.0f}' for effect in EFFECTS])} points."
+        ),
+        alt=f"Percentages as printed: difference {format_points(implied.value)} points ("
+        f"{format_result(implied, 'ci')}); no interval of a pair reaches {100 * EFFECTS[-1]:.0f} points."
+        if results[f"published.excluding.{100 * EFFECTS[-1]:.0f}"].value == results["published.pairs"].value
+        else f"Percentages as printed: difference {format_points(implied.value)} points.",
+        xlabel="Difference in responders, percentage points",
+        arms=Arms("cells", "sham"),
+        scale=100,
+        marks={f"{100 * effect:.0f}": 100 * effect for effect in EFFECTS},
     )
 
 
@@ -193,32 +246,56 @@ def sentences(results: Results, rows: list[Compared]) -> Results:
     compared = [r for r in rows if r.status in ("reproduced", "compatible", "not reproducible")]
     reproduced = sum(r.status == "reproduced" for r in compared)
     fitting = [t for t in TESTS if results[f"published.pairs.{t}"].value > 0]
-    names = wording.listed([TEST_NAMES[t][0].lower() + TEST_NAMES[t][1:] for t in fitting])
+    found = [f"{TEST_NAMES[t][0].lower() + TEST_NAMES[t][1:]} (in {{published.pairs.{t}}} pairs)" for t in fitting]
     tests = (
-        "no test tried gives the published p-value"
-        if not fitting
-        else f"only {names} gives the published p-value "
-        f"({wording.listed([f'{{published.pairs.{t}}}' for t in fitting])} pairs)"
+        "none gives the published p-value under any test tried"
+        if not found
+        else f"the published p-value comes from {wording.counted(len(found), 'test')} of {len(TESTS)} tried: "
+        f"{wording.listed(found)}"
     )
     said.state(
         "published.key",
         f"Of {{published.pairs}} pairs of whole counts that print as the published percentages, {tests}. Of "
-        f"{len(compared)} published values that a data set can give, this one gives {reproduced} as published.",
+        f"the {len(compared)} published values that a data set can give, this one gives {reproduced} as published.",
     )
-    parts = []
-    for role, words in (("treatment", "cells"), ("control", "sham")):
-        fits = results[f"published.whole.{role}"].value
-        parts.append(
-            f"{'one count' if fits == 1 else 'no count' if not fits else f'{fits:.0f} counts'} in the {words} arm"
-        )
-    said.state(
-        "published.whole",
-        f"Out of all randomised participants, the percentages are matched by {wording.listed(parts)}.",
-    )
+    said.state("published.whole", " ".join(_whole(results, role) for role in ("treatment", "control")))
     said.state(
         "published.excludes",
-        "Read as complete data, the difference is {published.difference|full}. A true difference of thirty points is "
-        "excluded by {published.excluding.30} of the {published.pairs} pairs, one of twenty by "
-        "{published.excluding.20}, one of ten by {published.excluding.10}.",
+        "Read as complete data, the difference is {published.difference} ({published.difference|level} CI "
+        "{published.difference|ci}). A true difference of thirty points is excluded by {published.excluding.30} of the "
+        "{published.pairs} pairs, one of twenty by {published.excluding.20}, one of ten by {published.excluding.10}.",
+    )
+    return said
+
+
+def _whole(results: Results, role: str) -> str:
+    """Whether a whole count of all randomised gives an arm's published percentage."""
+    words = {"treatment": "cells", "control": "sham"}[role]
+    near = wording.listed([f"{{published.nearest.{role}.{name}|fraction}}" for name in ("below", "above")])
+    fits = results[f"published.whole.{role}"].value
+    if not fits:
+        return (
+            f"No whole count of all participants randomised to {words} gives the published percentage: the nearest "
+            f"are {near}, so that it rests on fewer participants, on imputed responses or on another rounding."
+        )
+    number = "One whole count" if fits == 1 else f"{fits:.0f} whole counts"
+    verb = "gives" if fits == 1 else "give"
+    return f"{number} of all participants randomised to {words} {verb} the published percentage."
+
+
+def reading_sentence(results: Results, study: Study) -> Results:
+    """Responders under both readings of the ODI threshold."""
+    said = Results()
+    parts = []
+    for reading, words in {"relative": "relative to baseline", "points": "in points"}.items():
+        rates = [
+            f"{{published.reading.{reading}.{role}|fraction}} with {wording.literal(study.arms[role])}"
+            for role in ROLES
+            if results[f"published.reading.{reading}.{role}"].estimable
+        ]
+        parts += [f"{words}, {wording.listed(rates)} respond"] if rates else []
+    said.state(
+        "published.reading",
+        f"In this data set, read {'; read '.join(parts)}." if parts else "In this data set no response is known.",
     )
     return said

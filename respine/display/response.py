@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from respine.analyses.response import COMPONENTS, ROLES, TESTS
+from respine.analyses.response import COMPONENTS, MARGIN, ROLES, TESTS
 from respine.analyses.study import Arms, Study
 from respine.display import wording
 from respine.display.figures import ForestRow, forest, label_ends
@@ -12,6 +12,7 @@ from respine.display.numbers import format_level, format_p, format_percent, form
 from respine.display.outputs import Figure, Row, Table, figure
 from respine.display.style import COLOUR, GREY, INK, LINE, canvas, short
 from respine.display.tables import EMPTY, Comparison, Line, comparison_table, estimate_table, footnotes
+from respine.parameters import Parameters
 from respine.results import Results
 
 DIFFERENCES = {
@@ -39,6 +40,7 @@ TEST_NAMES = {
     "cmh": "Cochran-Mantel-Haenszel by country",
 }
 COMPONENT_NAMES = {"vas": "Pain (VAS) part", "odi": "Disability (ODI) part", "both": "Both parts"}
+COVARIATES = {"COUNTRY": "country", "VASBL": "baseline pain", "ODIBL": "baseline disability"}
 INSTRUMENTS = {"VASPAIN": "Pain (VAS)", "ODI": "Disability (ODI)"}
 PRIOR_LINES = {"flat": "-", "sceptical": (0, (4, 1.5)), "enthusiastic": (0, (1, 1.2))}
 
@@ -143,9 +145,9 @@ def test_table(results: Results, month: float) -> Table:
     )
 
 
-def component_table(results: Results, arms: Arms, level: float, month: float) -> Table:
+def component_table(results: Results, study: Study) -> Table:
     """The two parts of the response, alone and together."""
-    lines = []
+    lines, arms, parameters = [], study.arms, study.parameters
     for name in COMPONENTS:
         treatment, control = (results[f"response.component.{name}.{role}"] for role in ROLES)
         lines.append(
@@ -159,13 +161,19 @@ def component_table(results: Results, arms: Arms, level: float, month: float) ->
     return comparison_table(
         lines,
         label="tbl-response-components",
-        caption=f"Parts of the response at month {month:g}; complete cases of the intention-to-treat set.",
+        caption=(
+            f"Parts of the response at month {parameters.primary_month:g}; complete cases of the intention-to-treat "
+            "set."
+        ),
         stub="Part",
         headings=(arms.treatment, arms.control),
-        level=level,
+        level=parameters.level,
         difference="Difference, points",
         p=False,
-        notes=("Newcombe intervals. A rescued participant has neither part.",),
+        notes=(
+            f"Differences are {arms.treatment} − {arms.control}, in percentage points, with Newcombe intervals. "
+            + ("Rescue is ignored." if parameters.rescue == "ignored" else "A rescued participant has neither part."),
+        ),
     )
 
 
@@ -200,6 +208,9 @@ def cumulative_figure(curves: pd.DataFrame, study: Study) -> Figure:
     if study.parameters.odi_rule == "points":
         del rules["ODI"]
     at_rule = []
+    rescued = (
+        "rescue is ignored" if study.parameters.rescue == "ignored" else "a rescued participant counts as not improved"
+    )
     for ax, (code, name) in zip(axes, INSTRUMENTS.items(), strict=True):
         panel = curves[curves["parameter"] == code]
         n = {}
@@ -211,7 +222,7 @@ def cumulative_figure(curves: pd.DataFrame, study: Study) -> Figure:
             )
             if code in rules:
                 share = line.loc[line["threshold"] == round(rules[code]), "share"].iloc[0]
-                at_rule.append(f"{name}, {arms[role]} {format_percent(share, n[role])}")
+                at_rule.append(f"{name} by {rules[code]:g}%, {arms[role]} {format_percent(share, n[role])}")
         if code in rules:
             ax.axvline(rules[code], color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
             ax.annotate(
@@ -230,9 +241,10 @@ def cumulative_figure(curves: pd.DataFrame, study: Study) -> Figure:
         label="fig-cumulative",
         caption=(
             f"Cumulative responder curves at month {month:g}: the share of participants whose pain or disability "
-            "improved by at least the value on the axis. Complete cases; a rescued participant counts as not improved."
+            f"improved by at least the value on the axis. Complete cases; {rescued}. Dotted: what the rule asks for, "
+            f"which for pain is also {study.parameters.vas_rule_mm:g} mm."
         ),
-        alt=f"Share with the improvement that the rule asks for: {'; '.join(at_rule) or 'the rule is in points'}.",
+        alt=f"Share with at least the relative improvement of the rule: {'; '.join(at_rule)}.",
         data=curves,
     )
 
@@ -297,7 +309,7 @@ def bayes_table(results: Results, level: float) -> Table:
         notes=(
             "CrI, equal-tailed credible interval. "
             + "; ".join(results[f"response.bayes.{prior}.difference"].method for prior in PRIOR_LINES)
-            + ". The margin is ten percentage points.",
+            + f". The margin is {100 * MARGIN:g} percentage points.",
             *footnotes(results[i] for i in ids),
         ),
         results=tuple(ids),
@@ -310,9 +322,11 @@ def sentences(results: Results, study: Study) -> Results:
     main, alpha = results["response.rd.main"], study.parameters.alpha
     treatment, control = wording.literal(study.arms.treatment), wording.literal(study.arms.control)
     month = study.parameters.primary_month
-    verdict = wording.verdict(main, "The first co-primary endpoint", alpha, higher_is_better=True)
+    verdict = wording.verdict(main, "The first co-primary endpoint", alpha, control, higher_is_better=True)
     rates = _rates(results, treatment, control)
     difference = wording.difference(main, "adjusted difference")
+    for name, text in definition(study.parameters).items():
+        said.state(f"response.{name}", text)
     said.state("response.verdict", verdict)
     said.state("response.excluded", wording.excluded(main, "difference in response", higher_is_better=True))
     said.state("response.key", f"{rates}; {difference}. {verdict}")
@@ -335,11 +349,40 @@ def sentences(results: Results, study: Study) -> Results:
         "response.belief",
         "Without responses in both arms there is no posterior."
         if not flat.estimable
-        else f"Under the flat prior the probability that more participants respond to {treatment} than to {control} is "
-        "{response.bayes.flat.probability_benefit}, and that the difference exceeds ten percentage points "
-        "{response.bayes.flat.probability_margin}.",
+        else f"Under the flat prior the posterior probability that response is more frequent with {treatment} than "
+        f"with {control} is {{response.bayes.flat.probability_benefit}}; that the difference exceeds {100 * MARGIN:g} "
+        "percentage points, it is {response.bayes.flat.probability_margin}.",
     )
     return said
+
+
+def definition(parameters: Parameters) -> dict[str, str]:
+    """How response is defined and analysed, in words: phrases for the abstract and the methods.
+
+    ``rule`` and ``odi_threshold`` say what improvement makes a responder, ``rescue`` what a rescue makes of a response,
+    ``strategy`` the name of that in the estimand framework, ``model`` what the logistic regression is on.
+    """
+    odi = (
+        f"{parameters.odi_rule_percent:g}% of baseline"
+        if parameters.odi_rule == "relative"
+        else f"{parameters.odi_rule_percent:g} points"
+    )
+    composite = parameters.rescue == "non_responder"
+    covariates = [COVARIATES[name] for name in parameters.covariates]
+    return {
+        "rule": (
+            f"pain improved by at least {parameters.vas_rule_mm:g} mm and {parameters.vas_rule_percent:g}% of "
+            f"baseline, or the Oswestry Disability Index by at least {odi}"
+        ),
+        "odi_threshold": odi,
+        "rescue": (
+            "A participant rescued before the visit is a non-responder, whether or not the scores are known."
+            if composite
+            else "Rescue is ignored: the scores count as they were recorded."
+        ),
+        "strategy": "a composite strategy" if composite else "a treatment-policy strategy",
+        "model": wording.listed(["arm", *covariates]),
+    }
 
 
 def _rates(results: Results, treatment: str, control: str) -> str:

@@ -11,7 +11,7 @@ from respine.analyses.robustness import ANALYSES, RULES, SETS, STRICTER
 from respine.analyses.robustness import MISSING as CHOICES_OF_MISSING
 from respine.analyses.study import Arms, Study
 from respine.display import wording
-from respine.display.numbers import format_number, format_percent, format_points
+from respine.display.numbers import format_number, format_percent, format_points, format_result
 from respine.display.outputs import Row, Table
 from respine.display.tables import EMPTY, Line, estimate_table, footnotes
 from respine.parameters import Parameters
@@ -237,8 +237,8 @@ def key_sentence(results: Results, arms: Arms, alpha: float) -> str:
         return f"{opening} No specification of the curve could be estimated."
     if all(n == of for n, of in agree.values()):
         return (
-            f"{opening} That conclusion stands under every method for missing values, every definition of response and "
-            f"all {agree['specifications'][1]} estimable specifications, whose {ends}."
+            f"{opening} That conclusion stands under every method for missing values short of the extreme cases, every "
+            f"definition of response and all {agree['specifications'][1]} estimable specifications, whose {ends}."
         )
     shares = wording.listed([f"{n} of {of} {name}" for name, (n, of) in agree.items()])
     return f"{opening} The same conclusion is reached under {shares}; over the specifications {ends}."
@@ -270,9 +270,8 @@ def missing_sentence(results: Results, arms: Arms, alpha: float) -> str:
     agreement = (
         f"All {len(methods)} methods lead to the conclusion of the main analysis; {spread}."
         if not others
-        else f"The conclusion depends on the method: the main analysis {finding(held, arms)}, "
-        f"{wording.listed([name[:1].lower() + name[1:] for name in others])} "
-        f"{'does' if len(others) == 1 else 'do'} not lead there; {spread}."
+        else f"The conclusion depends on the method: the main analysis {finding(held, arms)}, but another conclusion "
+        f"is reached under “{wording.listed([name[:1].lower() + name[1:] for name in others])}”; {spread}."
     )
     return f"The response is unknown in {unknown}. {agreement} {_bounds_sentence(results, held, alpha)}"
 
@@ -308,7 +307,7 @@ def tipping_sentence(results: Results, parameters: Parameters, arms: Arms) -> st
     known = [r for r in cells.values() if r.estimable and r.p == r.p]
     if not tipped:
         low, high = (end(known, key=lambda r: r.p).id for end in (min, max)) if known else ("", "")
-        span = f" (from {{{low}|p}} to {{{high}|p}})" if known else ""
+        span = _span(results[low], results[high]) if known else ""
         return (
             f"Making pain imputed after departure worse by up to {grid[-1]:g} mm, in either arm or both, does not "
             f"change the conclusion{span}."
@@ -319,6 +318,12 @@ def tipping_sentence(results: Results, parameters: Parameters, arms: Arms) -> st
         f"is {t:g} mm worse with {wording.literal(arms.treatment)} and {c:g} mm worse with "
         f"{wording.literal(arms.control)}: {{{tipping_id(t, c)}|full}}."
     )
+
+
+def _span(low: Result, high: Result) -> str:
+    """The range of p-values; one where both ends print the same."""
+    ends = [format_result(r, "p") for r in (low, high)]
+    return f" ({{{low.id}|p}} throughout)" if ends[0] == ends[1] else f" (from {{{low.id}|p}} to {{{high.id}|p}})"
 
 
 def rules_sentence(results: Results, arms: Arms, alpha: float) -> str:
@@ -366,6 +371,9 @@ def _tally(rows: Sequence[Result], arms: Arms, alpha: float, what: str) -> str:
         return f"None of {what} rejects equality of the arms"
     counts = [(found.count(role), f"in favour of {wording.literal(arms[role])}") for role in SIDES]
     rejected = wording.listed([f"{n} {side}" for n, side in counts if n])
+    for n, side in counts:
+        if n == len(found):
+            return f"All of {what} reject equality of the arms {side}"
     return f"Of {what}, equality of the arms is rejected by {rejected}, and not by {found.count('none')}"
 
 

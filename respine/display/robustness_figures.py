@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -93,10 +93,7 @@ def tipping_figure(results: Results, study: Study) -> Figure:
             "stronger the smaller p; a heavy line borders the cells in which the conclusion differs from the main "
             f"analysis, lower left. {_departed(results, arms)}"
         ),
-        alt=(
-            f"The conclusion differs from that of the main analysis in {tipped} of {len(cells)} cells; p-values from "
-            f"{_p_range(cells.values())}."
-        ),
+        alt=_tipping_alt(tipped, cells.values()),
         data=_tipping_data(cells),
         results=[r.id for r in cells.values()],
     )
@@ -138,9 +135,12 @@ def _departed(results: Results, arms: Arms) -> str:
     )
 
 
-def _p_range(cells: object) -> str:
-    known = sorted(r.p for r in cells if r.p == r.p)  # type: ignore[attr-defined]
-    return f"{format_p(known[0])} to {format_p(known[-1])}" if known else "none"
+def _tipping_alt(tipped: int, cells: Collection[Result]) -> str:
+    known = sorted(r.p for r in cells if r.p == r.p)
+    if not known:
+        return "No cell of the surface could be estimated."
+    ends = f"{format_p(known[0])} to {format_p(known[-1])}"
+    return f"The conclusion differs from that of the main analysis in {tipped} of {len(cells)} cells; p-values {ends}."
 
 
 def _tipping_data(cells: dict[tuple[float, float], Result]) -> pd.DataFrame:

@@ -397,6 +397,7 @@ def sentences(results: Results, study: Study) -> Results:
         nothing = f"No data on adverse events: {wording.literal(reason)}."
         for name in ("key", "abstract", "excluded", "serious", "terms"):
             said.state(f"safety.{name}", nothing)
+        said.state("safety.conclusion", "Harms cannot be judged from these data.")
         return said
     related = _serious_related(results, arms)
     difference = results["safety.any.difference"]
@@ -404,6 +405,7 @@ def sentences(results: Results, study: Study) -> Results:
         f"Treatment-emergent adverse events occurred in {_by_arm(results, 'any', arms)}; "
         f"{wording.difference(difference, 'difference')}."
     )
+    said.state("safety.conclusion", _conclusion(results, arms))
     # Without any serious event the sentence on related ones says so.
     serious = "" if _none(results, "serious") else f"{_serious(results, arms)} "
     said.state("safety.key", f"{occurred} {related}")
@@ -415,11 +417,10 @@ def sentences(results: Results, study: Study) -> Results:
 
 
 def _exposure(arms: Arms) -> str:
-    by_arm = (
-        f"{{safety.n.{role}}} {start}treated with {wording.literal(arms[role])} {verb}for {{safety.exposure.{role}}}"
-        for role, start, verb in (("treatment", "participants ", "were followed "), ("control", "", ""))
-    )
-    return f"The {', the '.join(by_arm)}."
+    by_arm = [
+        f"{{safety.exposure.{role}}} with {wording.literal(arms[role])} (n = {{safety.n.{role}}})" for role in ROLES
+    ]
+    return f"They were followed for {wording.listed(by_arm)}."
 
 
 def _by_arm(results: Results, outcome: str, arms: Arms) -> str:
@@ -460,6 +461,14 @@ def _serious_related(results: Results, arms: Arms) -> str:
         f"No serious adverse event {none}; the one-sided {{{bounds[known[0]].id}|level}} upper limit of the risk of a "
         f"related one is {limits}."
     )
+
+
+def _conclusion(results: Results, arms: Arms) -> str:
+    """What the abstract's conclusion says of harms."""
+    if _none(results, "serious_related"):
+        return "No serious adverse event judged related to the treatment was recorded."
+    by_arm = _by_arm(results, "serious_related", arms)
+    return f"Serious adverse events judged at least possibly related to the treatment were recorded in {by_arm}."
 
 
 def _excluded(difference: Result, arms: Arms) -> str:

@@ -227,10 +227,16 @@ def sentences(results: Results, study: Study) -> Results:
     """Key finding, abstract, models, scores left out."""
     said = Results()
     month, present = study.parameters.primary_month, available(results)
-    found = [_said(_difference(results, code), noun) for code, noun in NOUNS.items() if code in present]
+    differences = {noun: _difference(results, code) for code, noun in NOUNS.items() if code in present}
+    found = [_said(r, noun) for noun, r in differences.items()]
+    favours = f"negative favours {wording.literal(study.arms.treatment)}"
+    compared = any(r.estimable for r in differences.values())
+    what = "the treatment difference in the change from baseline"
     pair = (
-        [f"At month {month:g} the treatment difference in the change from baseline was {wording.listed(found)}."]
-        if found
+        [f"At month {month:g} {what} ({favours}) was {wording.listed(found)}."]
+        if compared
+        else [f"At month {month:g} {what} in {wording.listed(list(differences))} could not be estimated."]
+        if differences
         else []
     )
     key = " ".join([*pair, _after_adjustment(results, study)])
@@ -254,11 +260,13 @@ def _said(difference: Result, noun: str) -> str:
 def _after_adjustment(results: Results, study: Study) -> str:
     """How many scores differ at the primary month after Holm's adjustment, and in whose favour."""
     alpha, month = study.parameters.alpha, study.parameters.primary_month
-    compared = {code: r for code, r in adjusted_p(results).items() if r.estimable}
+    family = adjusted_p(results)
+    compared = {code: r for code, r in family.items() if r.estimable}
     differ = any_difference(results, alpha)
     if differ is None:
         return f"No questionnaire score could be compared at month {month:g}."
-    scores = wording.counted(len(compared), "questionnaire score")
+    # A score that could not be compared keeps its place in the family.
+    scores = wording.counted(len(family), "questionnaire score")
     if not differ:
         smallest = min(compared.values(), key=lambda r: r.p)
         return (
@@ -273,17 +281,17 @@ def _after_adjustment(results: Results, study: Study) -> str:
             favoured["treatment" if ours else "control"].append(named(code))
     sides = {wording.literal(study.arms[role]): names for role, names in favoured.items() if names}
     n = sum(len(names) for names in sides.values())
-    if n == len(compared) and len(sides) == 1:
+    if n == len(family) and len(sides) == 1:
         every = {1: "the one questionnaire score", 2: "both questionnaire scores"}.get(n, f"all {scores}")
         return f"After Holm's adjustment {every} differed at month {month:g}, in favour of {next(iter(sides))}."
-    which = [f"in favour of {arm}, {wording.listed(names)}" for arm, names in sides.items()]
+    which = [f"{wording.listed(names)} in favour of {arm}" for arm, names in sides.items()]
     return f"After Holm's adjustment {n} of {scores} differed at month {month:g}: {'; '.join(which)}."
 
 
 def _left_out(present: Sequence[str]) -> str:
     absent = [named(code) for code in SCORES if code not in present]
     if not absent:
-        return "All scores of the plan were measured."
+        return "Every score of the plan was measured at baseline and after it."
     if not present:
         return "No questionnaire score was measured both at baseline and after it."
     return f"Without a value at baseline and after it, and so left out: {wording.listed(absent)}."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from respine.analyses.structure import ROLES
@@ -61,7 +63,7 @@ def main_table(results: Results, arms: Arms, level: float, month: float) -> Tabl
         "structure.g": "Hedges' g of the change, standard deviations",
     }
     lines = [Line(stub, results[id]) for id, stub in candidates.items() if id in results]
-    return estimate_table(
+    table = estimate_table(
         lines,
         label="tbl-structure",
         caption=f"Treatment difference in the change of T2 at month {month:g}, ms; modified intention-to-treat set.",
@@ -72,8 +74,17 @@ def main_table(results: Results, arms: Arms, level: float, month: float) -> Tabl
         notes=(
             f"Differences are {arms.treatment} − {arms.control}, adjusted for baseline T2 and country; Hedges' g is "
             "unadjusted.",
+            *_means(results, arms),
         ),
     )
+    return replace(table, results=(*table.results, *(f"structure.lsmean.{role}" for role in ROLES)))
+
+
+def _means(results: Results, arms: Arms) -> list[str]:
+    """The mean change of each arm in the main analysis, for the footnote."""
+    means = [results[f"structure.lsmean.{role}"] for role in ROLES]
+    known = [f"{arms[r.arm]} {format_result(r, 'full')}" for r in means if r.estimable]
+    return [f"Least-squares mean changes of the main analysis: {wording.listed(known)}."] if known else []
 
 
 def visits_table(results: Results, arms: Arms, level: float) -> Table:
@@ -154,8 +165,12 @@ def sentences(results: Results, study: Study) -> Results:
     """Verdict, key finding and abstract of the second co-primary endpoint."""
     said = Results()
     main, alpha = results["structure.main"], study.parameters.alpha
-    verdict = wording.verdict(main, "The second co-primary endpoint", alpha, higher_is_better=True)
-    difference = wording.difference(main, f"treatment difference in the change of T2 at month {main.visit:g}")
+    control = wording.literal(study.arms.control)
+    verdict = wording.verdict(main, "The second co-primary endpoint", alpha, control, higher_is_better=True)
+    favours = f"positive favours {wording.literal(study.arms.treatment)}"
+    difference = wording.difference(
+        main, f"treatment difference in the change of T2 from baseline to month {main.visit:g} ({favours})"
+    )
     said.state("structure.verdict", verdict)
     said.state("structure.excluded", wording.excluded(main, "difference in the change of T2", higher_is_better=True))
     said.state("structure.key", f"{wording.sentence(difference)} {verdict}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -192,9 +193,17 @@ def sentences(results: Results, study: Study) -> Results:
         "No response was seen, so that there is no interval to speak of."
         if not width["min"].estimable
         else "A response is seen at a visit but came at some time since the visit before: these intervals are "
-        f"{{{width['min'].id}|number}} to {{{width['max'].id}}} wide, half of them {{{width['median'].id}}} or less.",
+        f"{_width(width)} wide.",
     )
     return said
+
+
+def _width(width: Mapping[str, Result]) -> str:
+    """``1 to 6 months (median 2)``, or the one width that all have."""
+    low, middle, high = (width[name] for name in ("min", "median", "max"))
+    if low.value == high.value:
+        return f"all {{{high.id}}}" if high.value != 1 else f"all {{{high.id}|number}} month"
+    return f"{{{low.id}|number}} to {{{high.id}}} (median {{{middle.id}|number}})"
 
 
 def _comparison(results: Results, study: Study, outcome: str) -> str:

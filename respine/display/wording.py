@@ -31,14 +31,17 @@ def succeeded(result: Estimate, alpha: float, *, higher_is_better: bool) -> bool
     return differs(result, alpha) and favours_treatment(result, higher_is_better=higher_is_better)
 
 
-def verdict(result: Result, endpoint: str, alpha: float, *, higher_is_better: bool) -> str:
-    """``... was reached``, ``... was not reached`` or ``... could not be assessed``, as a whole sentence."""
+def verdict(result: Result, endpoint: str, alpha: float, control: str, *, higher_is_better: bool) -> str:
+    """``... was reached``, ``... was not reached`` or ``... could not be assessed``, as a whole sentence.
+
+    ``control`` is what the sentence calls the control arm, where the difference favours it.
+    """
     if not result.estimable:
         return f"{endpoint} could not be assessed."
     if succeeded(result, alpha, higher_is_better=higher_is_better):
         return f"{endpoint} was reached."
     if differs(result, alpha):
-        return f"{endpoint} was not reached: the difference favoured the control."
+        return f"{endpoint} was not reached: the difference favoured {control}."
     return f"{endpoint} was not reached."
 
 
@@ -58,9 +61,11 @@ def excluded(result: Result, what: str, *, higher_is_better: bool) -> str:
     least, most = (sign * getattr(result, name) for name in (near, far))
     if most <= 0:
         return f"The interval for the {what} excludes any benefit of the treatment."
-    ends = [f"short of {{{result.id}|{near}}}"] if least > 0 else []
+    # A benefit is named by its size: one of 4 mm, not of −4 mm, where lower is better.
+    size = "" if higher_is_better else "_size"
+    ends = [f"smaller than {{{result.id}|{near}{size}}}"] if least > 0 else []
     if result.unit != "proportion" or most < 1:
-        ends.append(f"beyond {{{result.id}|{far}}}")
+        ends.append(f"larger than {{{result.id}|{far}{size}}}")
     benefits = f"benefits {listed(ends)}{_unit_words(result)}" if ends else "no benefit, however large"
     return f"The interval for the {what} excludes {benefits}."
 

@@ -10,11 +10,21 @@ import pytest
 
 from respine.analyses.study import Study
 from respine.parameters import Parameters
+from respine.results import Result
 from respine.trial import load_trial
 from respine.trial.synthetic import dataset_info, simulate_trial, write_dataset
 from respine.trial.synthetic_spec import SimulationSpec
 
 SHIPPED = Path(__file__).parents[2] / "data" / "respine-synthetic"
+
+
+def unknown(treatment: int, control: int) -> list[Result]:
+    """Participants whose response is not known, of 50 in each arm."""
+    counts = {"treatment": treatment, "control": control}
+    return [
+        Result(id=f"discussion.unknown.{role}", statistic="count", value=value, n=50, arm=role)
+        for role, value in counts.items()
+    ]
 
 
 def study_of(folder: Path, **parameters: Any) -> Study:

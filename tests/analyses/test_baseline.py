@@ -60,4 +60,9 @@ def test_balance_names_what_is_unequal(results: Results) -> None:
     ]
     assert all(r.id in text for r in unequal)
     equal = Results(r.replace(value=0.0) if r.id.endswith(".smd") else r for r in results.values())
-    assert display.sentences(equal)["baseline.balance"].text == "No standardised mean difference reaches 0.2."
+    assert display.sentences(equal)["baseline.balance"].text == ("No standardised mean difference reaches 0.2 in size.")
+    key = display.sentences(equal)["baseline.key"].text
+    assert key.startswith(
+        "The {baseline.n.overall} randomised participants had a mean age of {baseline.age.mean.overall}"
+    )
+    assert " and a mean disability of {baseline.odi.mean.overall}" in key

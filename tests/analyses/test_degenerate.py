@@ -24,6 +24,7 @@ from respine.display.outputs import Row, Table
 from respine.display.style import canvas, short
 from respine.results import Result, Results, not_estimable
 from respine.stats.gcomputation import adjusted_risk_difference
+from tests.analyses.conftest import unknown
 
 
 def compared(value: float, p: float, unit: str = "proportion", **more: float) -> Result:
@@ -44,6 +45,7 @@ def concluded(study: Study, response: tuple[float, float], structure: tuple[floa
             results.append(
                 Result(id=f"discussion.{slug}.{name}", statistic="p-value", value=adjusted, p=adjusted, note=note)
             )
+    results.extend(unknown(8, 7))
     return discussion_display.sentences(results, study)
 
 
@@ -54,11 +56,11 @@ GONE = (math.nan, math.nan)
     ("response", "structure_", "words"),
     [
         ((-0.2, 0.01), (-3.0, 0.01), "Sham was superior on response and the change in disc T2: since both"),
-        ((0.2, 0.01), (-3.0, 0.01), "BM-MSC was superior on response and Sham was superior on the change in disc T2"),
-        ((-0.2, 0.01), (1.0, 0.4), "Sham was superior on response and no difference was shown in the change"),
-        ((-0.2, 0.01), GONE, "Sham was superior on response and the change in disc T2 could not be compared: since"),
+        ((0.2, 0.01), (-3.0, 0.01), "BM-MSC was superior on response, and Sham was superior on the change in disc T2"),
+        ((-0.2, 0.01), (1.0, 0.4), "Sham was superior on response, and no difference was shown in the change"),
+        ((-0.2, 0.01), GONE, "Sham was superior on response, and the change in disc T2 could not be compared: since"),
         ((0.2, 0.01), GONE, "the change in disc T2 could not be compared: the trial cannot be judged"),
-        ((0.2, 0.4), GONE, "not shown to be superior on response and the change in disc T2 could not be compared: si"),
+        ((0.2, 0.4), GONE, "not shown to be superior on response, and the change in disc T2 could not be compared: s"),
         (GONE, GONE, "response and the change in disc T2 could not be compared: the trial cannot be judged"),
     ],
 )
@@ -74,15 +76,20 @@ def test_harm_and_absence_are_concluded_as_what_they_are(
 def test_an_interval_that_holds_every_benefit_excludes_none() -> None:
     vacuous = wording.excluded(compared(-0.5, 0.3, upper=1.0), "difference", higher_is_better=True)
     assert vacuous == "The interval for the difference excludes no benefit, however large."
-    assert "beyond" in wording.excluded(compared(-0.5, 0.3, upper=0.99), "difference", higher_is_better=True)
+    assert "larger than" in wording.excluded(compared(-0.5, 0.3, upper=0.99), "difference", higher_is_better=True)
 
 
 @pytest.mark.parametrize(
     ("lower", "upper", "higher", "words"),
     [
-        (0.1, 0.4, True, "benefits short of {discussion.made|lower} and beyond {discussion.made|upper} percentage"),
-        (0.9, 1.0, True, "benefits short of {discussion.made|lower} percentage points."),
-        (-0.4, -0.1, False, "benefits short of {discussion.made|upper} and beyond {discussion.made|lower} percentage"),
+        (0.1, 0.4, True, "benefits smaller than {discussion.made|lower} and larger than {discussion.made|upper} perc"),
+        (0.9, 1.0, True, "benefits smaller than {discussion.made|lower} percentage points."),
+        (
+            -0.4,
+            -0.1,
+            False,
+            "benefits smaller than {discussion.made|upper_size} and larger than {discussion.made|lower_size} perc",
+        ),
         (0.1, 0.4, False, "any benefit of the treatment."),
     ],
 )

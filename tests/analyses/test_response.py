@@ -134,16 +134,45 @@ def test_a_difference_against_the_treatment_is_not_a_success(simulated) -> None:
     said = display.sentences(results, study)
     assert results["response.rd.main"].value < 0
     assert results["response.rd.main"].p < 0.05
-    assert "favoured the control" in said["response.verdict"].text
+    assert "favoured Sham" in said["response.verdict"].text
     assert "excludes any benefit" in said["response.excluded"].text
 
 
 def test_tiny_trial_gives_numbers_or_reasons(tiny: Study) -> None:
     results = response.analyse(tiny)
     assert all(r.estimable or r.note for r in results.values())
-    for build in (display.arms_table, display.component_table, display.difference_table):
-        arguments = (results, tiny.arms, 12.0) if build is display.arms_table else (results, tiny.arms, 0.95, 12.0)
-        assert build(*arguments).to_csv()
+    assert display.arms_table(results, tiny.arms, 12.0).to_csv()
+    assert display.component_table(results, tiny).to_csv()
+    assert display.difference_table(results, tiny.arms, 0.95, 12.0).to_csv()
+
+
+def test_the_definition_in_words_is_that_of_the_parameters(shipped: Study) -> None:
+    usual = display.definition(Parameters())
+    assert usual["rule"].endswith(
+        "20 mm and 20% of baseline, or the Oswestry Disability Index by at least 20% of baseline"
+    )
+    assert usual["model"] == "arm, country, baseline pain and baseline disability"
+    assert "non-responder" in usual["rescue"]
+    assert "composite" in usual["strategy"]
+    other = display.definition(Parameters(odi_rule="points", odi_rule_percent=15, rescue="ignored", covariates=()))
+    assert other["rule"].endswith("by at least 15 points")
+    assert other["odi_threshold"] == "15 points"
+    assert other["model"] == "arm"
+    assert "ignored" in other["rescue"]
+    assert "treatment-policy" in other["strategy"]
+
+
+@pytest.mark.parametrize(("rescue", "words"), [("non_responder", "has neither part"), ("ignored", "Rescue is ignored")])
+def test_parts_and_curves_say_what_a_rescue_makes_of_them(
+    shipped: Study, results: Results, rescue: str, words: str
+) -> None:
+    study = Study(shipped.trial, shipped.parameters.model_copy(update={"rescue": rescue}))
+    assert words in display.component_table(results, study).notes[0]
+    drawn = display.cumulative_figure(response.cumulative_response(study), study)
+    assert ("not improved" in drawn.caption) == (rescue == "non_responder")
+    # The pain part asks for millimetres besides: its share is not that of the table of the parts.
+    assert "Pain (VAS) by 20%" in drawn.alt
+    assert "also 20 mm" in drawn.caption
 
 
 def test_every_number_names_its_method(results: Results) -> None:

@@ -247,6 +247,15 @@ def test_a_data_set_without_events_has_no_rates(tmp_path: Path) -> None:
     said = display.sentences(results, study)
     for name in ("key", "abstract", "excluded", "serious", "terms"):
         assert said[f"safety.{name}"].text == "No data on adverse events: the data set holds no adverse event."
+    assert said["safety.conclusion"].text == "Harms cannot be judged from these data."
+
+
+def test_one_related_serious_event_reaches_the_conclusion(tmp_path: Path) -> None:
+    study = study_of(tiny_trial(tmp_path, adae=put(2, AESER="Y", AEREL="POSSIBLE")))
+    said = display.sentences(safety.analyse(study), study)
+    for name in ("key", "abstract", "conclusion"):
+        assert "at least possibly related to the treatment" in said[f"safety.{name}"].text
+        assert "{safety.serious_related.participants.treatment|fraction}" in said[f"safety.{name}"].text
 
 
 def test_events_before_the_injection_alone_are_no_event(tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
 
-from respine.analyses import discussion, structure
+from respine.analyses import discussion, response, structure
 from respine.analyses.study import Study
 from respine.display import discussion as discussion_display
 from respine.display import structure as structure_display
 from respine.results import Estimate, Result, Results
-from tests.analyses.conftest import SHIPPED
+from tests.analyses.conftest import SHIPPED, unknown
 
 
 def test_main_analysis_is_least_squares_on_the_files(shipped: Study) -> None:
@@ -43,6 +43,22 @@ def test_without_imaging_nothing_is_estimated_and_all_is_said(simulated) -> None
     assert discussion_display.summary_figure(both, study).svg
 
 
+def test_the_main_table_gives_the_mean_change_of_each_arm(shipped: Study) -> None:
+    results = structure.analyse(shipped)
+    table = structure_display.main_table(results, shipped.arms, 0.95, 12.0)
+    assert any(note.startswith("Least-squares mean changes of the main analysis: BM-MSC −") for note in table.notes)
+    assert "structure.lsmean.control" in table.results
+    difference = results["structure.lsmean.treatment"].value - results["structure.lsmean.control"].value
+    assert difference == pytest.approx(results["structure.main"].value, rel=1e-12)
+
+
+def test_one_country_is_said_to_have_dropped_out(tiny: Study) -> None:
+    results = structure.analyse(tiny)
+    for id in ("structure.main", "structure.mmrm.primary.difference", "structure.mmrm.primary.treatment"):
+        assert "COUNTRY has one level and drops out" in results[id].note
+    assert "constant terms left out: COUNTRY" in response.main_analysis(tiny)[0]["difference"].note
+
+
 def test_an_effect_on_both_is_concluded(effect: Study) -> None:
     results = discussion.analyse(effect)
     said = discussion_display.sentences(results, effect)
@@ -64,7 +80,26 @@ def pair(p_response: float, value_response: float, p_structure: float, value_str
         counted = p if value > 0 else 1.0
         for slug in discussion.PROCEDURES:
             results.append(Result(id=f"discussion.{slug}.{name}", statistic="p-value", value=counted, p=counted))
+    results.extend(unknown(8, 7))
     return results
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"), [((8, 7), "is unknown in"), ((0, 0), "of every randomised participant is")]
+)
+def test_the_limitations_say_what_is_missing(shipped: Study, counts: tuple[int, int], words: str) -> None:
+    results = Results(r for r in pair(0.4, 0.05, 0.4, 1.0).values() if "unknown" not in r.id)
+    results.extend(unknown(*counts))
+    said = discussion_display.sentences(results, shipped)["discussion.limitations"].text
+    assert words in said
+    assert "synthetic" in said
+
+
+def test_unknown_responses_are_those_of_the_response_chapter(shipped: Study) -> None:
+    found, counted = discussion.analyse(shipped), response.analyse(shipped)
+    for role in ("treatment", "control"):
+        assert found[f"discussion.unknown.{role}"].value == counted[f"response.missing.{role}"].value
+        assert found[f"discussion.unknown.{role}"].n == counted[f"response.randomised.{role}"].value
 
 
 @pytest.mark.parametrize(

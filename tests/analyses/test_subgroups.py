@@ -85,7 +85,7 @@ def test_swapping_the_arms_changes_no_interaction() -> None:
         (
             {"a": Counts(3, 20, 9, 15), "b": Counts(4, 4, 3, 3), "c": Counts(4, 9, 5, 8)},
             "likelihood",
-            "levels without information: b",
+            "1 of 3 levels without information",
         ),
         ({"a": Counts(3, 20, 9, 15), "b": Counts(0, 8, 3, 9)}, "Breslow-Day", "all or no responders"),
         ({"a": Counts(0, 20, 9, 15), "b": Counts(0, 8, 3, 9)}, "Breslow-Day", "common odds ratio is 0"),

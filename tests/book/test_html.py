@@ -160,6 +160,20 @@ def test_an_unknown_name_fails_with_page_and_line(tmp_path: Path) -> None:
         assert len(found) == 4
 
 
+def test_a_statement_that_no_page_prints_fails_with_its_chapter(tmp_path: Path) -> None:
+    source = write_book(tmp_path / "source")
+    for page in [*source.rglob("*.md"), *source.rglob("*.ipynb")]:
+        page.write_text(
+            page.read_text(encoding="utf-8").replace("{statement}`response.verdict`", "Nothing."), encoding="utf-8"
+        )
+    for _ in range(2):
+        with pytest.raises(RenderError) as caught:
+            render(source, tmp_path / "report", builders=("html",))
+        (warning,) = caught.value.warnings
+        assert warning.location == "chapters/response.ipynb"
+        assert warning.message.startswith("no page prints the statement 'response.verdict'")
+
+
 def test_a_page_is_read_again_when_a_number_it_prints_changes(tmp_path: Path) -> None:
     source = write_book(tmp_path / "source")
     first = render(source, tmp_path / "report", builders=("html",))

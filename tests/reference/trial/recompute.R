@@ -1,14 +1,17 @@
 # The report's numbers on the shipped data set, programmed a second time from the tables, the data contract and the
-# analysis plan. Run in this folder: Rscript recompute.R (writes answers.json; one to four minutes).
+# analysis plan. Run in this folder: Rscript recompute.R (writes answers.json; one to four minutes), or for another data
+# set: Rscript recompute.R FOLDER TREATMENT CONTROL OUTPUT.json.
 # Ids are those of respine/analyses; README.md says what is covered, what is not, and what each tolerance class means.
 suppressMessages({library(survival); library(nlme); library(emmeans); library(numDeriv); library(jsonlite)})
 options(contrasts = c("contr.treatment", "contr.poly"), stringsAsFactors = FALSE)
 
 # --- tables -----------------------------------------------------------------------------------------------------------
-folder <- "../../../data/respine-synthetic"
+given <- commandArgs(trailingOnly = TRUE)
+argument <- function(k, default) if (length(given) >= k) given[k] else default
+folder <- argument(1, "../../../data/respine-synthetic")
 files <- file.path(folder, paste0(c("adsl", "adqs", "admi", "adis", "adae", "adcm"), ".csv"))
 tables <- setNames(lapply(files, read.csv, na.strings = "", colClasses = c(USUBJID = "character")), sub(".csv", "", basename(files)))
-TREATMENT <- "BM-MSC"; CONTROL <- "Sham"
+TREATMENT <- argument(2, "BM-MSC"); CONTROL <- argument(3, "Sham")
 ROLES <- c("treatment", "control")
 VISITS <- c(1, 3, 6, 12, 24)
 PRIMARY <- 12
@@ -215,7 +218,7 @@ primary <- cbind(itt, response_at(PRIMARY))
 t12 <- counts_of(primary$RESPONSE, primary$ARM)
 g_computation <- function(d, outcome = d$RESPONSE, adjusted = TRUE) {
   d$y <- as.numeric(outcome); d$a <- as.numeric(d$ARM == "treatment")
-  d <- d[!is.na(d$y) & !is.na(d$VASBL) & !is.na(d$ODIBL), ]; n <- nrow(d)
+  d <- d[!is.na(d$y) & (!adjusted | (!is.na(d$VASBL) & !is.na(d$ODIBL))), ]; n <- nrow(d)
   fit <- glm(if (adjusted) y ~ a + factor(COUNTRY) + VASBL + ODIBL else y ~ a, binomial, d, epsilon = 1e-15, maxit = 100)
   X <- model.matrix(fit); X1 <- X0 <- X; X1[, "a"] <- 1; X0[, "a"] <- 0
   m1 <- drop(plogis(X1 %*% coef(fit))); m0 <- drop(plogis(X0 %*% coef(fit))); mu <- fitted(fit)
@@ -224,7 +227,7 @@ g_computation <- function(d, outcome = d$RESPONSE, adjusted = TRUE) {
   random <- crossprod(psi) / n^2
   bread <- solve(crossprod(X, mu * (1 - mu) * X)); meat <- crossprod(X, (d$y - mu)^2 * X)
   gradient <- colMeans(m1 * (1 - m1) * X1) - colMeans(m0 * (1 - m0) * X0)
-  list(r1 = r1, r0 = r0, d = r1 - r0, se = sqrt(random[1, 1] + random[2, 2] - 2 * random[1, 2]),
+  list(t = counts_of(d$y, d$ARM), r1 = r1, r0 = r0, d = r1 - r0, se = sqrt(random[1, 1] + random[2, 2] - 2 * random[1, 2]),
        se_fixed = sqrt(drop(gradient %*% bread %*% meat %*% bread %*% gradient)),
        se_log_ratio = sqrt(random[1, 1] / r1^2 + random[2, 2] / r0^2 - 2 * random[1, 2] / (r1 * r0)))
 }
@@ -242,9 +245,9 @@ local({
   }
   put_arms("response.rate", t)
   g <- g_computation(primary)
-  put_wald("response.rd.complete", t, g$d, g$se); put_wald("response.rd.complete_fixed", t, g$d, g$se_fixed)
+  put_wald("response.rd.complete", g$t, g$d, g$se); put_wald("response.rd.complete_fixed", g$t, g$d, g$se_fixed)
   l <- log(g$r1 / g$r0); se <- g$se_log_ratio
-  put2("response.rr.complete", t, exp(l), lower = exp(l - Z * se), upper = exp(l + Z * se), p = normal_p(l / se))
+  put2("response.rr.complete", g$t, exp(l), lower = exp(l - Z * se), upper = exp(l + Z * se), p = normal_p(l / se))
   put_score("response.rd.mn", t)
   put_difference("response.rd.newcombe", t)
   rr <- log((t[1] / t[2]) / (t[3] / t[4])); katz <- sqrt(1 / t[1] - 1 / t[2] + 1 / t[3] - 1 / t[4])
@@ -318,7 +321,7 @@ local({
   }
   for (how in c("complete", "nri", "worst", "best")) {
     y <- filled(primary$RESPONSE, how, primary$ARM); g <- g_computation(primary, y)
-    put_wald(paste0("robustness.missing.", how), counts_of(y, primary$ARM), g$d, g$se)
+    put_wald(paste0("robustness.missing.", how), g$t, g$d, g$se)
   }
   seen_later <- rowSums(sapply(VISITS[VISITS >= PRIMARY], seen, ids = itt$USUBJID)) > 0
   unknown <- is.na(primary$RESPONSE)
@@ -336,7 +339,7 @@ local({
       place <- paste("robustness.choice", name, set, how, sep = ".")
       g <- g_computation(people, y); crude <- g_computation(people, y, adjusted = FALSE)
       put_wald(paste0(place, ".wald"), t, crude$d, crude$se); put_score(paste0(place, ".score"), t)
-      put_wald(paste0(place, ".random"), t, g$d, g$se); put_wald(paste0(place, ".fixed"), t, g$d, g$se_fixed)
+      put_wald(paste0(place, ".random"), g$t, g$d, g$se); put_wald(paste0(place, ".fixed"), g$t, g$d, g$se_fixed)
     }
   }
 })
@@ -655,4 +658,4 @@ about <- list(
   gls_away = gls_away)
 lines <- c(paste0("  ", sapply(names(about), json), ": ", sapply(about, json), ","), '  "answers": {',
            paste0("    ", sapply(names(answers), json), ": ", sapply(answers, json), c(rep(",", length(answers) - 1), "")), "  }")
-writeLines(c("{", lines, "}"), "answers.json")
+writeLines(c("{", lines, "}"), argument(4, "answers.json"))
