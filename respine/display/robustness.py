@@ -52,8 +52,8 @@ SYMPTOMS = {"none": "None", "half": "Half an MCID", "full": "One MCID"}
 
 
 def conclusion(result: Result, alpha: float) -> Conclusion | None:
-    """What the test concludes; None where there is no estimate."""
-    if not result.estimable:
+    """What the test concludes; None where there is no estimate, or none with a p-value."""
+    if not wording.tested(result):
         return None
     if not wording.differs(result, alpha):
         return "none"
@@ -224,7 +224,7 @@ def key_sentence(results: Results, arms: Arms, alpha: float) -> str:
     main = main_result(results)
     held = conclusion(main, alpha)
     if held is None:
-        return f"The main analysis was {wording.literal(main.note)}; there is no conclusion whose robustness to assess."
+        return f"The main analysis was {_untested(main)}; there is no conclusion whose robustness to assess."
     groups = {
         "methods for missing values": _methods(results),
         "definitions of response": list(results.select("robustness.rule").values()),
@@ -244,6 +244,11 @@ def key_sentence(results: Results, arms: Arms, alpha: float) -> str:
     return f"{opening} The same conclusion is reached under {shares}; over the specifications {ends}."
 
 
+def _untested(main: Result) -> str:
+    """Why the main analysis concludes nothing."""
+    return "without a p-value" if main.estimable else wording.literal(main.note)
+
+
 def _methods(results: Results) -> list[Result]:
     return [results[f"robustness.missing.{name}"] for name in MISSING if name not in BOUNDS]
 
@@ -259,7 +264,7 @@ def missing_sentence(results: Results, arms: Arms, alpha: float) -> str:
     main = main_result(results)
     held = conclusion(main, alpha)
     if held is None:
-        return f"The main analysis was {wording.literal(main.note)}."
+        return f"The main analysis was {_untested(main)}."
     if not any(results[f"robustness.unknown.{role}"].value for role in ROLES):
         return "Every response is known, so that all methods for missing values give the same estimate."
     unknown = wording.listed([f"{{robustness.unknown.{r}}} with {wording.literal(arms[r])}" for r in ROLES])
@@ -297,7 +302,7 @@ def tipping_sentence(results: Results, parameters: Parameters, arms: Arms) -> st
     grid, main = deltas(parameters), main_result(results)
     held = conclusion(main, parameters.alpha)
     if held is None:
-        return f"Without a main analysis ({wording.literal(main.note)}) there is no conclusion to tip."
+        return f"Without a test in the main analysis ({_untested(main)}) there is no conclusion to tip."
     if not any(results[f"robustness.departed.{role}"].value for role in ROLES):
         return "No response is unknown after departure, so that no assumption about departure can tip the conclusion."
     if len(grid) == 1:

@@ -176,10 +176,10 @@ def sentences(results: Results, study: Study) -> Results:
     said.state("structure.key", f"{wording.sentence(difference)} {verdict}")
     said.state("structure.abstract", f"{wording.sentence(difference)} {verdict}")
     mixed = results.get("structure.mmrm.primary.difference")
-    if mixed is None or not mixed.estimable:
-        agrees = "The mixed model gives no difference at this visit."
-    elif not main.estimable:
-        agrees = "Without a main analysis the mixed model has nothing to be compared with."
+    if mixed is None or not wording.tested(mixed):
+        agrees = "The mixed model gives no verdict at this visit."
+    elif not wording.tested(main):
+        agrees = "Without a verdict of the main analysis the mixed model has nothing to be compared with."
     elif _verdict_side(mixed, alpha) == _verdict_side(main, alpha):
         agrees = "The mixed model over all imaging visits leads to the same verdict."
     else:

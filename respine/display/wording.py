@@ -16,6 +16,11 @@ def literal(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
+def tested(result: Estimate) -> bool:
+    """Whether there is a p-value to judge by: a difference without a standard error is an estimate, but no test."""
+    return result.p == result.p
+
+
 def differs(result: Estimate, alpha: float) -> bool:
     """Whether the two-sided test rejects no difference at ``alpha``; never where there is no p-value."""
     return result.p < alpha
@@ -36,7 +41,7 @@ def verdict(result: Result, endpoint: str, alpha: float, control: str, *, higher
 
     ``control`` is what the sentence calls the control arm, where the difference favours it.
     """
-    if not result.estimable:
+    if not tested(result):
         return f"{endpoint} could not be assessed."
     if succeeded(result, alpha, higher_is_better=higher_is_better):
         return f"{endpoint} was reached."

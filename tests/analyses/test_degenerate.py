@@ -16,6 +16,7 @@ from respine.display import baseline as baseline_display
 from respine.display import discussion as discussion_display
 from respine.display import reproducibility as reproducibility_display
 from respine.display import response as response_display
+from respine.display import robustness as robustness_display
 from respine.display import structure as structure_display
 from respine.display import wording
 from respine.display.figures import label_ends
@@ -73,6 +74,13 @@ def test_harm_and_absence_are_concluded_as_what_they_are(
     assert agree == (GONE not in (response, structure_))
 
 
+def test_a_difference_without_a_p_value_is_no_verdict() -> None:
+    untested = compared(3.5, math.nan, unit="ms")
+    assert wording.verdict(untested, "It", 0.05, "Sham", higher_is_better=True) == "It could not be assessed."
+    assert wording.verdict(untested.replace(p=0.4), "It", 0.05, "Sham", higher_is_better=True) == "It was not reached."
+    assert robustness_display.conclusion(untested, 0.05) is None
+
+
 def test_an_interval_that_holds_every_benefit_excludes_none() -> None:
     vacuous = wording.excluded(compared(-0.5, 0.3, upper=1.0), "difference", higher_is_better=True)
     assert vacuous == "The interval for the difference excludes no benefit, however large."
@@ -110,7 +118,7 @@ def test_a_visit_without_imaging_is_named(shipped: Study) -> None:
     study = Study(shipped.trial, shipped.parameters.model_copy(update={"primary_month": 3}))
     results = structure.analyse(study)
     assert results["structure.main"].note == "not estimable: no change in T2 known at month 3"
-    assert "gives no difference" in structure_display.sentences(results, study)["structure.mixed"].text
+    assert "gives no verdict" in structure_display.sentences(results, study)["structure.mixed"].text
 
 
 @pytest.mark.parametrize(
