@@ -55,8 +55,8 @@ _ANALYSES: dict[str, str] = {
 # A trial as large as this needs no more imputations to tell the methods apart, and would need gigabytes for them.
 _IMPUTED_PARTICIPANTS = 500_000
 _FEWEST_IMPUTATIONS = 5
-# Participants over all data sets whose design matrices are held at a time, where each data set has its own.
-_BATCH = 500_000
+_BATCH = {2: 4_000_000, 3: 500_000}
+"""Participants over all data sets that are taken at a time: the data sets share a design (2), or have their own (3)."""
 
 
 class Values(NamedTuple):
@@ -212,7 +212,7 @@ class Prepared:
             if not wanted:
                 continue
             design = self._design(rows, method, self._covariates(wanted[0]))
-            for k, risks in self._fits(responses[:, :, rows], design, rows):
+            for k, risks in self._fits(responses, design, rows):
                 for analysis in wanted:
                     found[k][analysis] = self._pool(risks, analysis, method, rows)
         return found
@@ -235,18 +235,19 @@ class Prepared:
         return np.stack(designs)
 
     def _fits(self, responses: Floats, design: Floats, rows: Bools) -> Iterator[tuple[int, StandardisedRisks | None]]:
-        """Each response's fits, many responses at a time; None where it is not known in both arms."""
-        _, m, n = responses.shape
-        treated = self.treated[rows]
-        sound = ~np.isnan(responses).any(axis=(1, 2)) & bool(n and treated.any() and not treated.all())
-        yield from ((int(i), None) for i in np.flatnonzero(~sound))
-        todo = np.flatnonzero(sound)
-        batches = 1 if design.ndim == 2 else -(-len(todo) * m * n // _BATCH)
-        for batch in np.array_split(todo, min(batches, len(todo))) if len(todo) else ():
-            own = design if design.ndim == 2 else np.tile(design, (len(batch), 1, 1))
-            fitted = standardised_risks(responses[batch].reshape(-1, n), own)
-            for place, i in enumerate(batch):
-                yield int(i), _part(fitted, slice(place * m, (place + 1) * m))
+        """Each response's fits in ``rows``, many responses at a time; None where it is not known in both arms."""
+        m, treated = responses.shape[1], self.treated[rows]
+        batch = max(1, _BATCH[design.ndim] // max(m * len(treated), 1))
+        for start in range(0, len(responses), batch):
+            some = responses[start : start + batch][:, :, rows]
+            sound = ~np.isnan(some).any(axis=(1, 2)) & bool(len(treated) and treated.any() and not treated.all())
+            yield from ((start + int(i), None) for i in np.flatnonzero(~sound))
+            if not sound.any():
+                continue
+            own = design if design.ndim == 2 else np.tile(design, (int(sound.sum()), 1, 1))
+            fitted = standardised_risks(some[sound].reshape(-1, len(treated)), own)
+            for place, i in enumerate(np.flatnonzero(sound)):
+                yield start + int(i), _part(fitted, slice(place * m, (place + 1) * m))
 
     def _pool(self, risks: StandardisedRisks | None, analysis: Analysis, method: Method, rows: Bools) -> Estimate:
         n1, n0 = int(self.treated[rows].sum()), int((~self.treated[rows]).sum())

@@ -218,7 +218,7 @@ def test_swapping_the_arms_turns_the_extreme_cases_around(prepared: Prepared) ->
 def test_large_batches_are_split_without_a_difference(
     prepared: Prepared, analysed: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("respine.analyses.specification._BATCH", 3000)
+    monkeypatch.setattr("respine.analyses.specification._BATCH", {2: 3000, 3: 3000})
     again = tipping_point(prepared)
     for id, result in again.items():
         assert result.value == pytest.approx(analysed[id].value, rel=1e-12)
