@@ -247,7 +247,8 @@ def posterior_figure(results: Results, densities: pd.DataFrame, arms: Arms) -> F
     ax.axvline(0, color=GREY, linewidth=0.8)
     if len(densities):
         ax.legend(title="Prior", loc="upper right")
-    ax.set_xlim(-60, 60)
+        seen = densities[densities["density"] > 0.01 * densities["density"].max()]["difference"]
+        ax.set_xlim(100 * min(seen.min(), -0.1), 100 * max(seen.max(), 0.1))
     ax.set_ylim(bottom=0)
     ax.set_xlabel(f"Difference in responders ({short(arms.treatment)} − {short(arms.control)}), percentage points")
     ax.set_ylabel("Posterior density")

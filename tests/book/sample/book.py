@@ -79,7 +79,6 @@ def wide_table() -> Table:
         ),
         spanners=(("Early", 1, 4), ("Late", 5, 10)),
         notes=("Mean change (SD), mm.",),
-        wide=True,
     )
 
 
