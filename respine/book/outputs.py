@@ -139,12 +139,13 @@ class PlaceOutputs(SphinxTransform):  # type: ignore[misc]
             self._lift(cell)
 
     def _fold(self, cell: Element) -> None:
-        if "show-input" not in cell["cell_metadata"].get("tags", ()) and "hide_mode" not in cell:
+        tags = cell["cell_metadata"].get("tags", ())
+        if "show-input" not in tags and "hide_mode" not in cell:
             cell["hide_mode"] = "input"
-            show, hide = self.config.nb_code_prompt_show, self.config.nb_code_prompt_hide
-            if "parameters" in cell["cell_metadata"].get("tags", ()):
-                show, hide = "Show the parameters", "Hide the parameters"
-            cell["prompt_show"], cell["prompt_hide"] = show, hide
+            cell["prompt_show"], cell["prompt_hide"] = self.config.nb_code_prompt_show, self.config.nb_code_prompt_hide
+        if "parameters" in tags:
+            # It stands beside the fold of the next cell; two folds of one name would look like a mistake.
+            cell["prompt_show"], cell["prompt_hide"] = "Show the parameters", "Hide the parameters"
 
     def _lift(self, cell: Element) -> None:
         for bundle in [n for n in cell.findall(nodes.container) if n.get("nb_element") == "mime_bundle"]:
