@@ -19,7 +19,7 @@ GUTTERS = (9.0, 22.0)
 _CHARACTER, _DENSE_CHARACTER = 4.2, 3.7
 # A column of words can break its lines: more than so many characters a line it need not have.
 _LONGEST_LINE = 30
-_SHORTEST_HEADING = 9
+_SHORTEST_HEADING = 11
 
 
 @dataclass(frozen=True, slots=True)
