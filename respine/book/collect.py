@@ -37,7 +37,6 @@ class Output:
     alt: str = ""
     notes: tuple[str, ...] = ()
     csv: str = ""
-    wide: bool = False
     results: tuple[str, ...] = ()
     place: Place
 
@@ -175,7 +174,6 @@ def _take_output(collected: Collected, own: dict[str, Any], data: dict[str, Any]
         alt=own.get("alt", ""),
         notes=tuple(own.get("notes", ())),
         csv=own.get("csv", ""),
-        wide=bool(own.get("wide", False)),
         results=tuple(own.get("results", ())),
         place=place,
     )

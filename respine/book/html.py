@@ -9,6 +9,9 @@ from typing import Any
 
 import font_source_sans_pro
 import font_source_serif_pro
+from docutils import nodes
+from docutils.nodes import Element
+from myst_nb.sphinx_ import HideCodeCellNode
 from sphinx.application import Sphinx
 
 from respine.book.mathml import visit_block, visit_inline
@@ -69,9 +72,38 @@ def _write_downloads(app: Sphinx, exception: Exception | None) -> None:
         (folder / f"{label}.png").write_bytes(png)
 
 
+def _visit_fold(self: Any, node: Element) -> None:
+    # myst-nb names every fold "Toggle hidden content"; what it says is its name.
+    shown, hidden = escape(node["prompt_show"]), escape(node["prompt_hide"])
+    self.body.append(
+        f'<details class="admonition hide {escape(" ".join(node["classes"]))}">\n<summary>\n'
+        f'<p class="collapsed admonition-title">{shown}</p>\n<p class="expanded admonition-title">{hidden}</p>\n'
+        "</summary>\n"
+    )
+
+
+def _depart_fold(self: Any, node: Element) -> None:
+    self.body.append("</details>\n")
+
+
+def _visit_citation(self: Any, node: Element) -> None:
+    # docutils' role for an entry of a bibliography is deprecated and not allowed here.
+    if not isinstance(node.previous_sibling(), nodes.citation):
+        self.body.append('<div role="list" class="citation-list">\n')
+    self.body.append(self.starttag(node, "div", CLASS="citation", role="listitem"))
+
+
+def _depart_citation(self: Any, node: Element) -> None:
+    self.body.append("</div>\n")
+    if not isinstance(node.next_node(descend=False, siblings=True), nodes.citation):
+        self.body.append("</div>\n")
+
+
 def setup_html(app: Sphinx) -> None:
     """Register the HTML side."""
     app.add_html_math_renderer("respine", (visit_inline, None), (visit_block, None))
+    app.add_node(HideCodeCellNode, override=True, html=(_visit_fold, _depart_fold))
+    app.add_node(nodes.citation, override=True, html=(_visit_citation, _depart_citation))
     app.add_css_file("respine.css", priority=900)
     app.add_js_file("respine.js", loading_method="defer")
     app.connect("builder-inited", _copy_static)

@@ -93,7 +93,7 @@ def output_node(output: Output) -> Element:
 
 
 def quote_node(output: Output, docname: str) -> Element:
-    """A node showing a table or figure that stands elsewhere; its caption starts with a link to it."""
+    """A node showing a table or figure that stands elsewhere, without a number; its caption ends with a link to it."""
     node = OutputQuote(label=output.label, kind=output.kind)
     link = pending_xref(
         "",
@@ -105,7 +105,8 @@ def quote_node(output: Output, docname: str) -> Element:
         refexplicit=False,
         refwarn=True,
     )
-    return _filled(node, output, OutputCaption("", "", link, nodes.Text(f". {output.caption}")))
+    caption = OutputCaption("", "", nodes.Text(f"{output.caption} It stands again as "), link, nodes.Text("."))
+    return _filled(node, output, caption)
 
 
 def _filled(node: Element, output: Output, caption: OutputCaption) -> Element:
@@ -138,9 +139,13 @@ class PlaceOutputs(SphinxTransform):  # type: ignore[misc]
             self._lift(cell)
 
     def _fold(self, cell: Element) -> None:
-        if "show-input" not in cell["cell_metadata"].get("tags", ()) and "hide_mode" not in cell:
+        tags = cell["cell_metadata"].get("tags", ())
+        if "show-input" not in tags and "hide_mode" not in cell:
             cell["hide_mode"] = "input"
             cell["prompt_show"], cell["prompt_hide"] = self.config.nb_code_prompt_show, self.config.nb_code_prompt_hide
+        if "parameters" in tags:
+            # It stands beside the fold of the next cell; two folds of one name would look like a mistake.
+            cell["prompt_show"], cell["prompt_hide"] = "Show the parameters", "Hide the parameters"
 
     def _lift(self, cell: Element) -> None:
         for bundle in [n for n in cell.findall(nodes.container) if n.get("nb_element") == "mime_bundle"]:

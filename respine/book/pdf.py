@@ -47,8 +47,14 @@ def png_images(drawings: Mapping[str, str]) -> dict[str, bytes]:
     return dict(zip(names, [pages] if isinstance(pages, bytes) else pages, strict=True))
 
 
+UNSETTLED = "document did not converge"
+"""How the compiler's warning starts where a layout that depends on itself did not come to rest."""
+
+
 def compile_pdf(source: Path, target: Path) -> list[str]:
     """Compile a Typst document to tagged PDF (PDF/UA-1); returns the compiler's warnings.
+
+    Figures move to the next page where they do not fit; a report that finds no rest so is set with all in place.
 
     Raises
     ------
@@ -56,20 +62,28 @@ def compile_pdf(source: Path, target: Path) -> list[str]:
         What the compiler says, with the place in the source.
     """
     with font_folder() as fonts:
-        try:
-            pdf, warnings = typst.compile_with_warnings(
-                str(source),
-                root=str(source.parent),
-                font_paths=[fonts],
-                ignore_system_fonts=True,
-                pdf_standards=["ua-1"],
-                format="pdf",
-                timestamp=int(os.environ.get("SOURCE_DATE_EPOCH", "0")),
-            )
-        except typst.TypstError as error:
-            raise PdfError("; ".join([error.message, *error.hints]) + f"\n{error.diagnostic}") from error
+        pdf, warnings = _compiled(source, fonts)
+        if any(warning.startswith(UNSETTLED) for warning in warnings):
+            pdf, warnings = _compiled(source, fonts, {"in-place": "true"})
     target.write_bytes(pdf)
-    return [warning.message for warning in warnings]
+    return warnings
+
+
+def _compiled(source: Path, fonts: str, inputs: Mapping[str, str] | None = None) -> tuple[bytes, list[str]]:
+    try:
+        pdf, warnings = typst.compile_with_warnings(
+            str(source),
+            root=str(source.parent),
+            font_paths=[fonts],
+            ignore_system_fonts=True,
+            pdf_standards=["ua-1"],
+            format="pdf",
+            sys_inputs=dict(inputs or {}),
+            timestamp=int(os.environ.get("SOURCE_DATE_EPOCH", "0")),
+        )
+    except typst.TypstError as error:
+        raise PdfError("; ".join([error.message, *error.hints]) + f"\n{error.diagnostic}") from error
+    return pdf, [warning.message for warning in warnings]
 
 
 @contextmanager

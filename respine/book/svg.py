@@ -11,9 +11,13 @@ _SVG = "{http://www.w3.org/2000/svg}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _INK = re.compile(r"(?<![\w#-])(#000000|#000|#262626|black)(?![\w-])", re.IGNORECASE)
 _GROUND = re.compile(r"(?<![\w#-])(#ffffff|#fff|white)(?![\w-])", re.IGNORECASE)
-# The arms' colours become variables so that the dark theme can lighten them.
-_ARMS = {"#0072b2": "var(--respine-treatment)", "#d55e00": "var(--respine-control)"}
-_ARM = re.compile("|".join(_ARMS), re.IGNORECASE)
+# The arms' colours and the grey of secondary marks become variables so that the dark theme can lighten them.
+_NAMED = {
+    "#0072b2": "var(--respine-treatment)",
+    "#d55e00": "var(--respine-control)",
+    "#767676": "var(--respine-grey)",
+}
+_COLOUR = re.compile("|".join(_NAMED), re.IGNORECASE)
 _URL = re.compile(r"url\(\s*['\"]?#([^)'\"]+)['\"]?\s*\)")
 _DRAWING = {
     "svg", "g", "defs", "path", "use", "clipPath", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text",
@@ -102,7 +106,7 @@ def _prefix_ids(element: Any, label: str) -> None:
 
 def _themed(style: str) -> str:
     style = _GROUND.sub("var(--respine-ground)", _INK.sub("currentColor", style))
-    return _ARM.sub(lambda match: _ARMS[match[0].lower()], style)
+    return _COLOUR.sub(lambda match: _NAMED[match[0].lower()], style)
 
 
 def plain_svg(text: str) -> str:

@@ -19,6 +19,7 @@ Align = Literal["left", "right", "center"]
 _STYLES: dict[str, Style] = {"em": "em", "i": "em", "strong": "strong", "b": "strong", "sup": "sup", "sub": "sub"}
 _NEUTRAL = {"span", "p", "div"}
 _SPACE = re.compile(r"[ \t\r\n]+")
+_ONE_LINE = 16
 INDENT = "\N{NO-BREAK SPACE}" * 4
 """What a row label starts with, once for each level of indentation."""
 
@@ -97,10 +98,10 @@ def _groups(table: Any) -> Iterator[Group]:
     heading: Cell | None = None
     rows: list[tuple[Cell, ...]] = []
     for tr in table.xpath("./tbody/tr"):
-        if "gt_group_heading_row" in tr.get("class", ""):
+        # great-tables heads rows without a group by an empty cell, in a row of another class.
+        if {"gt_group_heading_row", "gt_empty_group_heading"} & set(tr.get("class", "").split()):
             if rows:
                 yield Group(heading, tuple(rows))
-            # great-tables heads rows without a group by an empty cell.
             (heading,), rows = _row(tr), []
             heading = heading if heading.text.strip() else None
         else:
@@ -183,6 +184,8 @@ def _group_html(group: Group, table: Table) -> str:
 
 def _classes(cell: Cell) -> str:
     names: list[str] = [cell.align] if cell.align != "left" else []
+    # Numbers in a column of words, such as an interval, stay in one line.
+    names += ["short"] if cell.align == "left" and len(cell.text) <= _ONE_LINE else []
     names += [f"indent-{min(cell.indent, 3)}"] if cell.indent else []
     return f' class="{" ".join(names)}"' if names else ""
 

@@ -16,7 +16,8 @@ from sphinx.util import logging
 
 from respine.book.collect import StudyRecord
 from respine.book.pdf import compile_pdf
-from respine.book.typst_writer import INTERNAL, Report, TypstWriter, page_label, string, text
+from respine.book.typst_text import string, text
+from respine.book.typst_writer import INTERNAL, Report, TypstWriter, page_label
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +72,7 @@ class TypstBuilder(Builder):  # type: ignore[misc]
         for docname, depth in pages:
             writer = TypstWriter(report, docname, depth)
             if docname == self.config.root_doc:
-                lead, chapter = self._front(writer, trees[docname])
-                body.append(chapter)
+                lead = self._front(writer, trees[docname])
             else:
                 body.append(writer.page(trees[docname]))
         source = self._source(trees[self.config.root_doc], lead, "\n".join(body))
@@ -121,17 +121,12 @@ class TypstBuilder(Builder):  # type: ignore[misc]
                     named.add(target)
         return frozenset(exist & named)
 
-    def _front(self, writer: TypstWriter, tree: nodes.document) -> tuple[str, str]:
-        """The root page: its title is the report's, what stands before its first section goes on the title page."""
+    def _front(self, writer: TypstWriter, tree: nodes.document) -> str:
+        """The root page, for the title page: all of it but its title, which is the report's."""
         section = next(tree.findall(nodes.section))
         has_sections = any(isinstance(child, nodes.section) for child in section)
-        lead: list[str] = []
-        chapter = [writer.page_anchor()]
-        chapter.append("" if has_sections else f"#heading(level: 1)[{text('Summary')}];\n\n")
-        for child in section.children[1:]:
-            before = has_sections and not any("heading(" in part for part in chapter[2:])
-            (lead if before and not isinstance(child, nodes.section) else chapter).append(writer.write(child))
-        return "".join(lead), "".join([*chapter, writer.turned_pages()])
+        heading = "" if has_sections else f"#heading(level: 1)[{text('Summary')}];\n\n"
+        return writer.page_anchor() + heading + "".join(writer.write(child) for child in section.children[1:])
 
     def _source(self, root: nodes.document, lead: str, body: str) -> str:
         title = next(root.findall(nodes.title)).astext()

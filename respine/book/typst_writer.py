@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,17 @@ from sphinx.errors import SphinxError
 from respine.book.collect import Output
 from respine.book.outputs import elements
 from respine.book.svg import parse_svg, svg_width
-from respine.book.tables import Cell, Group, Run, Table, parse_table
+from respine.book.tables import parse_table
 from respine.book.typst_math import typst_math
+from respine.book.typst_tables import TEXT_WIDTH, output_table, typst_table
+from respine.book.typst_text import CONTROL, SPACES, label, printable, string, text
 
-TEXT_WIDTH = 465.0
-"""Width of the text column in points, as the template sets it."""
 SHORT_TABLE = 15
 """Tables of up to so many rows are not divided between pages."""
 INTERNAL = "%"
 """What addresses of pages inside the report start with."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
-_SPACES = re.compile(r"[ \t\n]+")
-_COMMON = re.compile(r"[\x20-\x7e\xa0-\u017f\u0391-\u03c9\u2007\u2010-\u2015\u2018-\u201e\u2020-\u2022\u2026\u2212]*")
+_FIRST_SENTENCE = re.compile(r".+?(?=[.:;](?: |$))", re.DOTALL)
 
 
 class UnknownNodeError(SphinxError):  # type: ignore[misc]
@@ -52,46 +49,9 @@ class Report:
     """Width in points of each drawing written so far."""
 
 
-def string(text: str) -> str:
-    """A Typst string literal.
-
-    >>> print(string('#set "x" \\\\'))
-    "#set \\"x\\" \\\\"
-    """
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def text(content: str) -> str:
-    """Text as Typst markup that no content can break out of."""
-    clean = _SPACES.sub(" ", _CONTROL.sub("", content))
-    return f"#{string(_printable(clean))};" if clean else ""
-
-
-def label(name: str) -> str:
-    """A Typst label attached to what stands before it."""
-    return f"#label({string(name)});"
-
-
 def page_label(docname: str, id: str = "") -> str:
     """The label of a page, or of an id on it."""
     return f"{docname}#{id}"
-
-
-def _printable(content: str) -> str:
-    # A character that no font has would be a missing glyph; its code says what stood there.
-    if _COMMON.fullmatch(content):
-        return content
-    covered = _covered()
-    return "".join(ch if _COMMON.fullmatch(ch) or ord(ch) in covered else f"[U+{ord(ch):04X}]" for ch in content)
-
-
-@cache
-def _covered() -> frozenset[int]:
-    import font_source_serif_pro
-    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
-
-    folder = Path(font_source_serif_pro.__file__).parent / "files"
-    return frozenset(TTFont(folder / "SourceSerifPro-Regular.otf", lazy=True).getBestCmap())
 
 
 class TypstWriter:
@@ -112,16 +72,11 @@ class TypstWriter:
         self.docname = docname
         self.level = depth - 1
         self.footnotes: dict[str, Element] = {}
-        self.deferred: list[str] = []
 
     def page(self, document: nodes.document) -> str:
-        """The whole page; wide tables come last, on turned pages."""
+        """The whole page; none of its figures floats beyond it."""
         self.footnotes = {id: node for node in document.findall(nodes.footnote) for id in node["ids"]}
-        return self.page_anchor() + self.children(document) + self.turned_pages()
-
-    def turned_pages(self) -> str:
-        """The page's wide tables, on pages turned for them."""
-        return f"\n#page(flipped: true)[{''.join(self.deferred)}];\n" if self.deferred else ""
+        return f"{self.page_anchor()}{self.children(document)}\n#place.flush();\n"
 
     def page_anchor(self) -> str:
         """What a link to the page as a whole leads to."""
@@ -209,7 +164,7 @@ class TypstWriter:
         return f"#strong{self._content(node)};"
 
     def _literal(self, node: Element) -> str:
-        return f"#raw({string(_printable(_CONTROL.sub('', node.astext())))});"
+        return f"#raw({string(printable(CONTROL.sub('', node.astext())))});"
 
     def _inline(self, node: Element) -> str:
         return self._anchors(node["ids"]) + self.children(node)
@@ -254,7 +209,7 @@ class TypstWriter:
     def _equation(self, node: Element, *, block: bool) -> str:
         latex = node.astext()
         number = f'numbering: _ => "({node["number"]})", ' if block and node.get("number") else ""
-        alt = string(_SPACES.sub(" ", latex.strip()))
+        alt = string(SPACES.sub(" ", latex.strip()))
         kind = "true" if block else "false"
         return f"#math.equation(block: {kind}, {number}alt: {alt}, ${typst_math(latex, block=block)}$);"
 
@@ -355,15 +310,17 @@ class TypstWriter:
         shown = f"image({string(image['typst-file'])}, alt: {string(image.get('alt', ''))})"
         return self._numbered("image", number, self._content(caption) if caption is not None else "none", shown, node)
 
-    def _numbered(self, kind: str, number: str | None, caption: str, shown: str, node: Element) -> str:
+    def _numbered(
+        self, kind: str, number: str | None, caption: str, shown: str, node: Element, *, whole: bool = False
+    ) -> str:
         first = "numbering: none, outlined: false" if number is None else f'numbering: _ => "{number}"'
         names = [n for n in (page_label(self.docname, id) for id in node["ids"]) if n in self.report.wanted]
         supplement = "[Table]" if kind == "table" else "[Figure]"
-        # A figure moves to the top or bottom of a page rather than leave the rest of one empty.
-        placement = "auto" if kind == "image" and number is not None else "none"
-        options = f"kind: {kind}, supplement: {supplement}, {first}, placement: {placement}, caption: {caption}"
-        call = f"#figure({options}, {shown})"
-        return f"\n{call}{label(names[0]) if names else ';'}\n"
+        options = f"kind: {kind}, supplement: {supplement}, {first}, caption: {caption}"
+        call = f"#figure({options}, {shown}){label(names[0]) if names else ';'}"
+        if kind == "image":
+            return f"\n#respine-here-or-next-top[{call}];\n"
+        return f"\n#block(breakable: false, width: 100%)[{call}];\n" if whole else f"\n{call}\n"
 
     # Tables and figures of the chapters
 
@@ -375,24 +332,25 @@ class TypstWriter:
         return self._output(node, self.report.outputs[node["label"]], None)
 
     def _output(self, node: Element, output: Output, number: str | None) -> str:
-        caption = next(n for n in node if isinstance(n, nodes.caption))
-        notes = ", ".join(f"[{text(note)}]" for note in output.notes)
+        said = self._caption(next(n for n in node if isinstance(n, nodes.caption)))
         if output.kind == "table":
             table = parse_table(output.content)
-            shown = f"respine-noted({output_table(table)}, ({notes}{',' if notes else ''}))"
-            code = self._numbered("table", number, self._content(caption), shown, node)
-            if sum(len(group.rows) for group in table.groups) <= SHORT_TABLE:
-                code = f"\n#block(breakable: false, width: 100%)[{code}];\n"
-            if output.wide:
-                self.deferred.append(code)
-                return ""
-            return code
+            whole = sum(len(group.rows) for group in table.groups) <= SHORT_TABLE
+            return self._numbered("table", number, said, output_table(table, output.notes), node, whole=whole)
         width = min(self._drawing(output), TEXT_WIDTH)
         file, alt = string(f"figures/{output.label}.svg"), string(_one_line(output.alt))
         shown = f"image({file}, width: {width:.1f}pt, alt: {alt})"
-        if notes:
-            shown = f"respine-noted({shown}, ({notes},))"
-        return self._numbered("image", number, self._content(caption), shown, node)
+        return self._numbered("image", number, said, shown, node)
+
+    def _caption(self, caption: Element) -> str:
+        """A caption whose first sentence, or what stands before its first colon or semicolon, the lists show alone."""
+        first = caption.children[0]
+        match = _FIRST_SENTENCE.match(first.astext()) if isinstance(first, nodes.Text) else None
+        if match is None:
+            return self._content(caption)
+        # Its full stop, or whatever parts the two, belongs to the rest.
+        rest = text(first.astext()[match.end() :]) + "".join(self.write(child) for child in caption.children[1:])
+        return f"[{text(match[0])}#respine-rest[{rest}];]"
 
     def _drawing(self, output: Output) -> float:
         if output.label not in self.report.drawings:
@@ -412,17 +370,11 @@ class TypstWriter:
         group = next(n for n in node if isinstance(n, nodes.tgroup))
         header = [elements(row) for part in group if isinstance(part, nodes.thead) for row in elements(part)]
         body = [elements(row) for part in group if isinstance(part, nodes.tbody) for row in elements(part)]
-        rows = [[self._entry(entry) for entry in row] for row in header]
-        head = (
-            f"table.header(repeat: true, {', '.join(c for row in rows for c in row)}, table.hline(stroke: 0.5pt)), "
-            if rows
-            else ""
-        )
+        rows = ", ".join(self._entry(entry) for row in header for entry in row)
+        head = f"table.header(repeat: true, {rows}, table.hline(stroke: 0.5pt))" if rows else ""
         cells = ", ".join(self._entry(entry) for row in body for entry in row)
-        first = (body or header)[0]
-        aligns = ", ".join("right" if "text-right" in entry["classes"] else "left" for entry in first)
-        widths = ", ".join(_widths([max((len(r[i].astext()) for r in body), default=1) for i in range(len(first))]))
-        shown = f"respine-table({_gutter(len(first))}, columns: ({widths},), align: ({aligns},), {head}{cells})"
+        aligns = ["right" if "text-right" in entry["classes"] else "left" for entry in (body or header)[0]]
+        shown = typst_table(aligns, [head, cells])
         if title is None:
             return self._block(node, f"#{shown};")
         number = self.report.numbers.get(page_label(self.docname, node["ids"][0])) if node["ids"] else None
@@ -438,87 +390,11 @@ class TypstWriter:
 
 
 def _one_line(content: str) -> str:
-    return _SPACES.sub(" ", _CONTROL.sub("", content)).strip()
+    return SPACES.sub(" ", CONTROL.sub("", content)).strip()
 
 
 def _printable_lines(content: str) -> str:
-    return "\n".join(_printable(_CONTROL.sub("", line)) for line in content.expandtabs(4).splitlines())
-
-
-def output_table(table: Table) -> str:
-    """A chapter's table as a call of the template: header and group headings repeat on every page."""
-    lengths = [0] * table.columns
-    for group in table.groups:
-        for row in group.rows:
-            for i, cell in enumerate(row[: table.columns]):
-                lengths[i] = max(lengths[i], len(cell.text))
-    aligns = [cell.align for cell in table.groups[0].rows[0]] if table.groups else ["left"]
-    widths = _widths(lengths, numeric=[align != "left" for align in aligns])
-    parts = [
-        _gutter(table.columns),
-        f"columns: ({', '.join(widths)},)",
-        f"align: ({', '.join(aligns)},)",
-        _header(table),
-    ]
-    parts += [_group(group, table.columns) for group in table.groups]
-    parts += [f"table.cell(colspan: {table.columns}, {_runs(note.runs)})" for note in table.footnotes]
-    return f"respine-table({', '.join(part for part in parts if part)})"
-
-
-def _gutter(columns: int) -> str:
-    return f"gutter: {16 if columns <= 5 else 8}pt"
-
-
-def _header(table: Table) -> str:
-    if not table.header:
-        return ""
-    rows = [_cell(cell, strong=True, spanner=cell.colspan > 1) for row in table.header for cell in row]
-    return f"table.header(repeat: true, {', '.join(rows)}, table.hline(stroke: 0.5pt))"
-
-
-def _group(group: Group, columns: int) -> str:
-    rows = ", ".join(_cell(cell) for row in group.rows for cell in row)
-    if group.heading is None:
-        return rows
-    heading = f"table.cell(colspan: {columns}, align: left, inset: (top: 6pt), strong({_runs(group.heading.runs)}))"
-    return f"table.header(level: 2, repeat: true, {heading}), {rows}"
-
-
-def _cell(cell: Cell, *, strong: bool = False, spanner: bool = False) -> str:
-    content = _runs(cell.runs)
-    if cell.indent:
-        content = f"pad(left: {cell.indent}em, {content})"
-    if strong:
-        content = f"strong({content})"
-    options = [f"colspan: {cell.colspan}"] if cell.colspan > 1 else []
-    options += [f"rowspan: {cell.rowspan}"] if cell.rowspan > 1 else []
-    if strong:
-        options.append(f"align: {'center' if spanner else cell.align} + bottom")
-    if spanner:
-        options.append("stroke: (bottom: 0.3pt)")
-    return f"table.cell({', '.join(options)}, {content})" if options else content
-
-
-def _runs(runs: tuple[Run, ...]) -> str:
-    parts = []
-    for run in runs:
-        if run.text == "\n":
-            parts.append("#linebreak();")
-            continue
-        inside = text(run.text)
-        name = {"em": "emph", "strong": "strong", "sup": "super", "sub": "sub", "": ""}[run.style]
-        parts.append(f"#{name}[{inside}];" if name else inside)
-    return f"[{''.join(parts)}]"
-
-
-def _widths(lengths: list[int], numeric: list[bool] | None = None) -> list[str]:
-    """Numbers take what they need; the first column and long texts share the rest by their length."""
-    widths = []
-    for i, length in enumerate(lengths):
-        is_number = numeric[i] if numeric is not None and i < len(numeric) else length <= 12
-        free = i == 0 or (not is_number and length > 18)
-        widths.append(f"{min(max(length, 12), 40)}fr" if free else "auto")
-    return widths
+    return "\n".join(printable(CONTROL.sub("", line)) for line in content.expandtabs(4).splitlines())
 
 
 _WRITERS: dict[str, Callable[[TypstWriter, Any], str]] = {

@@ -107,32 +107,34 @@ def dictionary_table(dictionary: pd.DataFrame) -> Table:
         rows=rows,
         text_columns=frozenset({1, 2, 3, 4}),
         notes=("Names and codes follow CDISC ADaM. Further columns are carried along and never needed.",),
-        wide=True,
     )
 
 
 def assumptions_table(assumptions: pd.DataFrame) -> Table:
     """Every number that the simulation of the shipped data set starts from, and whether it is published or assumed."""
-    rows = []
+    rows, above = [], ("", "")
     # A term of the adverse events has several rows that say one thing together: they become one line.
     keys = assumptions["quantity"].str.replace(r"^(ae\..+)\.\w+$", r"\1", regex=True)
     for quantity, together in assumptions.groupby(keys, sort=False):
         group, _, name = str(quantity).partition(".")
-        first = together.iloc[0]
-        value = "; ".join(_with_unit(r) for r in together.to_dict("records")) if len(together) > 1 else first["value"]
-        unit = "" if len(together) > 1 else first["unit"]
-        cells = (str(value), str(unit), str(first["status"]), str(first["reason"]))
-        rows.append(Row(name.replace("_", " "), cells, _group(group)))
+        parts = together.to_dict("records")
+        value = _with_unit(parts[0]) if len(parts) == 1 else "; ".join(_part(part) for part in parts)
+        reason = (_group(group), str(parts[0]["reason"]))
+        said = "" if reason == above else reason[1]
+        rows.append(Row(name.replace("_", " "), (value, str(parts[0]["status"]), said), reason[0]))
+        above = reason
     return Table(
         label="tbl-assumptions",
         caption="What the synthetic data set is simulated from.",
-        columns=("Quantity", "Value", "Unit", "Status", "Reason"),
+        columns=("Quantity", "Value", "Status", "Reason"),
         rows=tuple(rows),
-        text_columns=frozenset({1, 2, 3, 4}),
+        text_columns=frozenset({1, 2, 3}),
         notes=(
-            "Published: calibrated to a published value. Assumed: plausible for chronic low back pain, and no more.",
+            "Published: calibrated to a published value. Assumed: plausible for chronic low back pain, and no more. A "
+            "line without a reason shares that of the line above.",
+            "Adverse events: rate, probabilities of being procedural, related or serious where not zero, and median "
+            "duration.",
         ),
-        wide=True,
     )
 
 
@@ -150,8 +152,14 @@ def _group(name: str) -> str:
 
 
 def _with_unit(row: Mapping[Hashable, Any]) -> str:
-    what = str(row["quantity"]).rpartition(".")[2]
-    return f"{what} {row['value']} {row['unit']}" if row["unit"] != "probability" else f"{what} {row['value']}"
+    return f"{row['value']} ({row['unit']})" if row["unit"] else str(row["value"])
+
+
+def _part(row: Mapping[Hashable, Any]) -> str:
+    """One of several numbers of a line: probabilities by their name, others by their unit."""
+    name = str(row["quantity"]).rpartition(".")[2]
+    unit = str(row["unit"]).partition(":")[0]
+    return f"{name} {row['value']}" if unit == "probability" else f"{row['value']} {unit}"
 
 
 def sentences(results: Results, study: Study, warnings: pd.DataFrame) -> Results:

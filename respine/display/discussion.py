@@ -28,7 +28,7 @@ PROCEDURE_NAMES = {"both": "Both must succeed", "holm": "Holm", "sequence": "Fix
 
 def summary_figure(results: Results, study: Study) -> Figure:
     """The two co-primary differences with their intervals, their lines of no difference one under the other."""
-    drawing, axes = canvas(1.9, rows=2)
+    drawing, axes = canvas(1.55, rows=2)
     rows = [results[f"discussion.{name}"] for name in ENDPOINTS]
     for ax, name, result in zip(axes, ENDPOINTS, rows, strict=True):
         unit, scale = UNITS[name]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from respine.display.numbers import NOT_ESTIMABLE, format_result
+from respine.display.numbers import NOT_ESTIMABLE, format_level, format_result
 from respine.display.outputs import Figure, figure
-from respine.display.style import COLOUR, GREY, INK, LINE, MARKER, canvas, short
+from respine.display.style import COLOUR, GREY, INK, LINE, MARKER, broken, canvas, short
 from respine.results import Result
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def forest(
     drawing, (ax,) = canvas(0.75 + ROW_HEIGHT * (len(rows) + 1))
     for y, row in enumerate(rows):
         _forest_line(ax, y, row, scale)
+    _forest_numbers(ax, rows)
     if log:
         from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
@@ -104,18 +106,38 @@ def _forest_line(ax: Axes, y: int, row: ForestRow, scale: float) -> None:
     result = row.result
     if result is None:
         return
-    text = f"{format_result(result, 'number')} ({format_result(result, 'ci')})" if result.estimable else NOT_ESTIMABLE
-    if row.n:
-        text = f"{text}   {row.n}"
-    ax.annotate(
-        text, (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=8.5,
-        fontweight="semibold" if row.main else "regular", annotation_clip=False,
-    )  # fmt: skip
     if not result.estimable:
         return
     if result.lower == result.lower and result.upper == result.upper:
         ax.plot([result.lower * scale, result.upper * scale], [y, y], color=INK, linewidth=1.1, solid_capstyle="butt")
     ax.plot([result.value * scale], [y], marker="D" if row.main else "o", color=INK, markersize=6 if row.main else 4.5)
+
+
+def _forest_numbers(ax: Axes, rows: Sequence[ForestRow]) -> None:
+    """Beside the axis, a column of estimates with their intervals and one of the n of each arm, both headed."""
+    texts = [_with_interval(row.result) for row in rows]
+    # The second column starts where the longest estimate ends.
+    columns = {0: texts, 4.3 * max(map(len, texts), default=0) + 8: [row.n for row in rows]}
+    level = next((row.result.level for row in rows if row.result is not None and row.result.estimable), 0.95)
+    for (at, column), heading in zip(columns.items(), (f"difference ({format_level(level)} CI)", "n"), strict=True):
+        if any(column):
+            _beside(ax, heading, ("axes fraction", "axes fraction"), 1.0, (at, 13), color=GREY, fontsize=8, va="bottom")
+        for y, (text, row) in enumerate(zip(column, rows, strict=True)):
+            weight = "semibold" if row.main else "regular"
+            _beside(ax, text, ("axes fraction", "data"), y, (at, 0), fontsize=8.5, fontweight=weight, va="center")
+
+
+def _beside(ax: Axes, text: str, of: tuple[str, str], y: float, offset: tuple[float, float], **style: Any) -> None:
+    if text:
+        ax.annotate(
+            text, (1.02, y), xycoords=of, xytext=offset, textcoords="offset points", annotation_clip=False, **style
+        )
+
+
+def _with_interval(result: Result | None) -> str:
+    if result is None:
+        return ""
+    return f"{format_result(result, 'number')} ({format_result(result, 'ci')})" if result.estimable else NOT_ESTIMABLE
 
 
 def _favours(ax: Axes, null: float, arms: Arms, higher_is_better: bool) -> None:
@@ -166,16 +188,20 @@ def over_time(
     ax.set_ylabel(ylabel)
 
 
-def label_ends(ax: Axes, ends: Mapping[str, tuple[str, float]], gap: float = 0.07) -> None:
+def label_ends(ax: Axes, ends: Mapping[str, tuple[str, float]]) -> None:
     """Write each arm's name, in its colour, to the right of where its line ends, apart where the ends are close."""
     low, high = ax.get_ylim()
-    least = gap * abs(high - low)
-    placed: list[float] = []
+    # A line of text in the axis' unit; the layout to come takes about a quarter of the height.
+    height = 0.75 * 72 * ax.get_position().height * ax.figure.get_figheight()  # type: ignore[union-attr]
+    line = 10.5 / height * abs(high - low)
+    above = -math.inf
     for role, (text, y) in sorted(ends.items(), key=lambda item: item[1][1]):
-        at = max(y, placed[-1] + least) if placed else y
-        placed.append(at)
+        name = broken(text)
+        half = line * (name.count("\n") + 1) / 2
+        at = max(y, above + half)
+        above = at + half
         ax.annotate(
-            short(text), (1.0, at), xycoords=("axes fraction", "data"), xytext=(3, 0), textcoords="offset points",
+            name, (1.0, at), xycoords=("axes fraction", "data"), xytext=(3, 0), textcoords="offset points",
             color=COLOUR[role], va="center", fontsize=8.5, fontweight="semibold", annotation_clip=False,
         )  # fmt: skip
 
@@ -190,8 +216,8 @@ def n_under_axis(ax: Axes, series: Sequence[Series], *, months: Sequence[float],
         by_month = {float(r.visit or 0): r for r in s.results}
         y = -45 - 11 * line
         ax.annotate(
-            short(s.label), (0, 0), xycoords="axes fraction", xytext=(-4, y), textcoords="offset points", fontsize=8,
-            color=COLOUR[s.role], ha="right", annotation_clip=False,
+            short(s.label, 18), (0, 0), xycoords="axes fraction", xytext=(-4, y), textcoords="offset points",
+            fontsize=8, color=COLOUR[s.role], ha="right", annotation_clip=False,
         )  # fmt: skip
         for month in months:
             result = by_month.get(float(month))

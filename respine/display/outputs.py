@@ -62,8 +62,6 @@ class Table:
         Numbers of the columns (as in spanners) that hold text: left-aligned, not aligned on the decimal point.
     notes
         Footnotes: abbreviations, methods, sets.
-    wide
-        Whether the PDF should turn the page.
     results
         Ids of the results shown.
     """
@@ -75,7 +73,6 @@ class Table:
     spanners: tuple[tuple[str, int, int], ...] = ()
     text_columns: frozenset[int] = field(default_factory=frozenset)
     notes: tuple[str, ...] = ()
-    wide: bool = False
     results: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -131,7 +128,6 @@ class Table:
             "caption": self.caption,
             "notes": list(self.notes),
             "csv": self.to_csv(),
-            "wide": self.wide,
             "results": list(self.results),
         }
         return data, metadata

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -109,9 +110,14 @@ def _contents(results: Results, arms: Arms, primary_month: float) -> dict[str, l
 def _wrapped(lines: list[str]) -> list[str]:
     """Long texts broken and cut to two lines; the drawing indents all but a box's first line."""
     out: list[str] = []
-    for line in lines:
+    for text in lines:
+        # A count stays in one piece.
+        line = re.sub(r"\(n = (\d+)\)$", "(n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}\\1)", text)
         indent = line[: len(line) - len(line.lstrip())]
-        out += [indent + part for part in textwrap.wrap(line, WRAP, max_lines=2, placeholder=" …")] or [""]
+        out += [
+            indent + part
+            for part in textwrap.wrap(line, WRAP, subsequent_indent="\u2002", max_lines=2, placeholder=" …")
+        ] or [""]
     return out
 
 

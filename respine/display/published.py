@@ -68,7 +68,6 @@ def comparison_table(rows: list[Compared], study: Study) -> Table:
             "Not reproducible: this data set gives another value, as another trial's data will. Not available: the "
             "number stands in the article's tables or supplement, which were not at hand; nothing is compared.",
         ),
-        wide=True,
     )
 
 
@@ -217,7 +216,6 @@ def designs_table(designs: pd.DataFrame) -> Table:
         columns=("Design", "Control against treatment", "Difference", "Power", "Drop-out", "Evaluable per arm"),
         rows=tuple(rows or [Row("None", (EMPTY,) * 5)]),
         notes=("Two arms of equal size, two-sided level of 5%. Difference: of proportions, or standardised.",),
-        wide=True,
     )
 
 
@@ -236,7 +234,6 @@ def context_table(trials: pd.DataFrame) -> Table:
         rows=tuple(rows),
         text_columns=frozenset(range(1, len(columns))),
         notes=("Aggregates as published; nothing here is computed from patient data.",),
-        wide=True,
     )
 
 

@@ -75,7 +75,6 @@ def parameters_table(settings: Sequence[Setting]) -> Table:
         rows=rows,
         text_columns=frozenset({1, 2, 3, 4}),
         notes=("Arm labels that are not given are those of the data set.",),
-        wide=True,
     )
 
 

@@ -15,7 +15,7 @@ from respine.display.figures import ForestRow, forest
 from respine.display.numbers import format_p, format_points, format_result
 from respine.display.outputs import Figure, figure
 from respine.display.robustness import METHODS, choices, conclusion, main_result
-from respine.display.style import COLOUR, GREY, INK, canvas
+from respine.display.style import COLOUR, GREY, INK, canvas, short
 from respine.results import Result, Results
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def tipping_figure(results: Results, study: Study) -> Figure:
         axis.set_ticks(range(0, len(grid), every), [f"{d:g}" for d in grid[::every]])
         axis.set_tick_params(length=0)
     ax.spines[["left", "bottom"]].set_visible(False)
-    ax.set_xlabel(f"Worse than imputed with {arms.control}, mm VAS")
-    ax.set_ylabel(f"Worse than imputed with {arms.treatment}, mm VAS")
+    ax.set_xlabel(f"Worse than imputed with {short(arms.control)}, mm VAS")
+    ax.set_ylabel(f"Worse than imputed with\n{short(arms.treatment)}, mm VAS")
     tipped = sum(conclusion(r, alpha) not in (held, None) for r in cells.values())
     lettering = "estimate in points, p-value beneath" if len(grid) <= _LARGEST_LETTERED else "estimates in the download"
     return figure(
@@ -198,11 +198,15 @@ def rules_figure(results: Results, study: Study) -> Figure:
 
 def _favours(left: Axes, right: Axes, arms: Arms) -> None:
     """Above the panels, which way of the vertical axis favours which arm."""
-    for ax, x, text in ((left, 0, f"↑ favours {arms.treatment}"), (right, 1, f"↓ favours {arms.control}")):
-        ax.annotate(
+    treatment, control = short(arms.treatment), short(arms.control)
+    for ax, x, text in ((left, 0, f"↑ favours {treatment}"), (right, 1, f"↓ favours {control}")):
+        words = ax.annotate(
             text, (x, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points",
             ha="right" if x else "left", va="bottom", fontsize=8, color=GREY, annotation_clip=False,
         )  # fmt: skip
+        # They reach over the next panel, which makes no room for them; the empty title keeps the room above.
+        words.set_in_layout(False)
+        ax.set_title(" ", fontsize=8)
 
 
 def _draw_sweep(ax: Axes, line: Sequence[tuple[float, float, Result]], rescue: str, planned: float | None) -> None:
@@ -286,7 +290,8 @@ def _draw_curve(ax: Axes, rows: Sequence[Result], study: Study) -> None:
             ax.plot([k], [r.value * 100], marker="D", color=INK, markersize=6, zorder=4)
             ax.annotate(
                 "main analysis", (k, r.value * 100), xytext=(0, 26), textcoords="offset points", ha="center",
-                fontsize=8, arrowprops={"arrowstyle": "-", "linewidth": 0.6, "color": INK, "shrinkB": 4},
+                fontsize=8, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+                arrowprops={"arrowstyle": "-", "linewidth": 0.6, "color": INK, "shrinkB": 4},
             )  # fmt: skip
     ax.axhline(0, color=GREY, linewidth=0.8, zorder=0)
     ax.set_ylabel("Difference, percentage points")

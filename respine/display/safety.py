@@ -12,7 +12,7 @@ from respine.analyses.study import Arms, Study
 from respine.display import wording
 from respine.display.numbers import format_level, format_p, format_percent, format_result
 from respine.display.outputs import Figure, Row, Table, figure
-from respine.display.style import COLOUR, GREY, INK, MARKER, canvas
+from respine.display.style import COLOUR, GREY, INK, MARKER, canvas, short
 from respine.display.tables import EMPTY, Comparison, comparison_table, footnotes
 from respine.inert import visible
 from respine.results import Result, Results
@@ -300,7 +300,8 @@ def _finish(left: Axes, right: Axes, labels: list[str], arms: Arms) -> None:
         )
     reach = max(abs(limit) for limit in right.get_xlim())
     right.set_xlim(-reach, reach)
-    for text, x, align in ((f"← more with {arms.control}", -4, "right"), (f"more with {arms.treatment} →", 4, "left")):
+    fewer, more = f"← more with {short(arms.control, 22)}", f"more with {short(arms.treatment, 22)} →"
+    for text, x, align in ((fewer, -4, "right"), (more, 4, "left")):
         right.annotate(
             text, (0, 1), xycoords=("data", "axes fraction"), xytext=(x, 2), textcoords="offset points", ha=align,
             va="bottom", fontsize=8, color=GREY, annotation_clip=False,

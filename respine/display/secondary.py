@@ -89,7 +89,6 @@ def scores_table(results: Results, arms: Arms, level: float, month: float) -> Ta
             *dict.fromkeys(f"{r.method}." for r in adjusted_p(results).values()),
             *footnotes(shown),
         ),
-        wide=True,
         results=tuple(r.id for r in shown),
     )  # fmt: skip
 
@@ -118,7 +117,6 @@ def visits_table(results: Results, arms: Arms, level: float, codes: Sequence[str
             "multiplicity.",
             *_methods(differences),
         ),
-        wide=True,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -87,6 +88,12 @@ def canvas(height: float, *, columns: int = 1, rows: int = 1, **options: object)
 def short(label: str, width: int = 28) -> str:
     """An arm's label as a figure can hold it; captions and tables give it whole."""
     return label if len(label) <= width else label[: width - 1].rstrip() + "…"
+
+
+def broken(label: str, width: int = 20) -> str:
+    """An arm's label as it stands beside a line: whole if two lines hold it."""
+    lines = textwrap.wrap(label, width) or [label]
+    return "\n".join(lines if len(lines) <= 2 else [lines[0], short(" ".join(lines[1:]), width)])
 
 
 def better(ax: Axes, *, lower_is_better: bool, along: str = "y") -> None:

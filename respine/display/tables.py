@@ -37,7 +37,6 @@ def comparison_table(
     difference: str = "Difference",
     p: bool = True,
     notes: Iterable[str] = (),
-    wide: bool = False,
 ) -> Table:
     """Treatment, control, difference with its interval and, where tests are planned, the p-value.
 
@@ -58,7 +57,6 @@ def comparison_table(
         columns=columns,
         rows=tuple(rows),
         notes=(*notes, *footnotes(shown)),
-        wide=wide,
         results=tuple(r.id for r in shown),
     )
 
@@ -84,7 +82,6 @@ def estimate_table(
     estimate: str = "Estimate",
     p: bool = True,
     notes: Iterable[str] = (),
-    wide: bool = False,
 ) -> Table:
     """Estimates one under another, with interval, p-value and the n of each arm."""
     columns = (stub, estimate, f"{format_level(level)} CI", *(("p",) if p else ()), *headings)
@@ -100,7 +97,6 @@ def estimate_table(
         columns=columns,
         rows=tuple(rows),
         notes=(*notes, *footnotes(shown)),
-        wide=wide,
         results=tuple(r.id for r in shown),
     )
 

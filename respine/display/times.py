@@ -72,7 +72,6 @@ def times_table(results: Results, arms: Arms, level: float) -> Table:
             f"{arms.treatment}; of a rescue it is the reverse.",
             *(f"{NAMES[r.parameter.lower()]}, {arms[r.arm]}: {r.note}." for r in by_arm if r.note),
         ),
-        wide=True,
     )
     return replace(table, results=(*table.results, *(r.id for r in by_arm)))
 

@@ -75,7 +75,10 @@ def test_tables_and_figures_are_numbered_captioned_and_referred_to(sample: Rende
     quoted = front.xpath("//figure[contains(@class, 'output-figure')]")[0]
     assert quoted.get("id") is None
     assert quoted.xpath(".//figcaption//a/@href") == ["chapters/response.html#fig-response"]
-    assert quoted.xpath("string(.//figcaption)").startswith("Figure 1. Responders")
+    # What the first page shows of a later chapter has no number of its own.
+    said = quoted.xpath("string(.//figcaption)")
+    assert said.startswith("Responders at month 12")
+    assert said.endswith("It stands again as Figure 1.")
     svg = quoted.xpath(".//svg")[0]
     assert (svg.get("role"), svg.get("aria-label")[:14]) == ("img", "Response rates")
 
@@ -93,7 +96,11 @@ def test_code_is_folded_and_outputs_without_a_face_are_silent(sample: RenderRepo
     tree = lxml.html.fromstring(read(sample, "chapters/response.html"))
     cells = tree.xpath("//div[starts-with(@id, 'cell-')]")
     assert len(cells) == 5
-    assert all(cell.xpath(".//details") and "Show the code" in cell.text_content() for cell in cells)
+    folds = [cell.xpath("string(.//details/summary/p[1])") for cell in cells]
+    assert sorted(set(folds)) == ["Show the code", "Show the parameters"]
+    assert folds.count("Show the parameters") == 1
+    # The fold is named by what it says.
+    assert not tree.xpath("//summary/@aria-label")
     assert "results recorded" not in tree.text_content()
     assert "plain output" in tree.text_content()
 
@@ -214,3 +221,27 @@ def test_a_page_of_changes_is_linked_from_every_page(tmp_path: Path) -> None:
     for page, address in (("index.html", "changes.html"), ("chapters/response.html", "../changes.html")):
         links = lxml.html.fromstring(read(report, page)).xpath("//footer//a[starts-with(., 'Changes since')]/@href")
         assert links == [address], page
+
+
+def test_what_is_wider_than_the_column_scrolls_in_its_own_box(sample: RenderReport) -> None:
+    assert sample.html is not None
+    style = (sample.html / "_static" / "respine.css").read_text(encoding="utf-8")
+    assert re.search(r"\.output-body \{[^}]*overflow-x: auto", style)
+    for name in ("index", "chapters/baseline", "chapters/response"):
+        tree = lxml.html.fromstring(read(sample, f"{name}.html"))
+        for wide in tree.xpath("//article//*[self::table or self::svg]"):
+            assert wide.xpath("ancestor::div[contains(@class, 'output-body') or contains(@class, 'scrollable')]"), name
+
+
+def test_drawings_take_every_colour_from_the_theme(sample: RenderReport) -> None:
+    tree = lxml.html.fromstring(read(sample, "chapters/response.html"))
+    drawing = lxml.html.tostring(tree.xpath("//figure//svg")[0], encoding="unicode")
+    assert "var(--respine-treatment)" in drawing
+    assert "var(--respine-control)" in drawing
+    assert not re.search(r"#(0072b2|d55e00|000000|ffffff|767676)\b", drawing, re.IGNORECASE)
+
+
+def test_references_are_a_list(sample: RenderReport) -> None:
+    tree = lxml.html.fromstring(read(sample, "chapters/references.html"))
+    (entries,) = tree.xpath("//div[@role='list' and contains(@class, 'citation-list')]")
+    assert {entry.get("role") for entry in entries} == {"listitem"}

@@ -6,6 +6,7 @@ from lxml import etree
 from respine.book.mathml import MathError, mathml_html
 from respine.book.svg import SvgError, inline_svg, parse_svg, svg_width
 from respine.book.tables import TableError, parse_table, table_html
+from respine.display.outputs import Row, Table
 from tests.book.sample.book import HOSTILE, baseline_table, response_figure, wide_table
 
 
@@ -93,3 +94,11 @@ def test_formulas_become_mathml() -> None:
     assert "xmlns" not in html
     with pytest.raises(MathError, match="unknown command"):
         mathml_html(r"x \unknowncommand y", block=False)
+
+
+def test_rows_before_the_first_group_have_no_heading_and_leave_no_blank_row() -> None:
+    rows = (Row("All", ("10",)), Row("young", ("4",), "Age"), Row("old", ("6",), "Age"))
+    table = Table(label="tbl-x", caption="X.", columns=("Who", "n"), rows=rows)
+    parsed = parse_table(table.bundle()[0]["text/html"])
+    assert [group.heading and group.heading.text for group in parsed.groups] == [None, "Age"]
+    assert [[row[0].text for row in group.rows] for group in parsed.groups] == [["All"], ["young", "old"]]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import lxml.html
@@ -12,10 +13,15 @@ from docutils import nodes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from respine.book.pdf import compile_pdf
 from respine.book.render import RenderReport
 from respine.book.tables import parse_table
+from respine.book.typst_builder import TEMPLATE
 from respine.book.typst_math import typst_math
-from respine.book.typst_writer import Report, TypstWriter, UnknownNodeError, output_table, text
+from respine.book.typst_tables import output_table
+from respine.book.typst_text import text
+from respine.book.typst_writer import Report, TypstWriter, UnknownNodeError
+from respine.display.outputs import Row, Table
 from tests.book.sample.book import HOSTILE, baseline_table
 
 
@@ -113,12 +119,88 @@ def test_links_lead_to_places_in_the_report(sample: RenderReport) -> None:
     assert outside >= 2
 
 
-def test_wide_tables_turn_the_page_and_headers_repeat(sample: RenderReport, pdf_pages: list[str]) -> None:
+def test_every_page_stands_upright_and_holds_something(sample: RenderReport, pdf_pages: list[str]) -> None:
     assert sample.pdf is not None
     reader = pypdf.PdfReader(sample.pdf)
-    turned = [i for i, page in enumerate(reader.pages) if page.mediabox.width > page.mediabox.height]
-    assert len(turned) == 2
-    assert all("month 24" in words(pdf_pages[i]) for i in turned)
+    assert all(page.mediabox.height > page.mediabox.width for page in reader.pages)
+    furniture = re.compile(r"RESPINE|Synthetic data: no number in this report is a result of the trial\.|\d+|\s+")
+    assert all(furniture.sub("", page) for page in pdf_pages)
+
+
+def test_a_long_table_repeats_its_header(pdf_pages: list[str]) -> None:
+    holding = [words(page) for page in pdf_pages if "Outcome number" in words(page)]
+    assert len(holding) > 1
+    assert all("month 24" in page for page in holding)
+
+
+def test_lists_are_in_order_and_leave_out_what_follows_the_first_sentence(pdf_pages: list[str]) -> None:
+    lists = words(next(page for page in pdf_pages if "Contents" in page)).partition("Contents")[2]
+    assert re.findall(r"(?:Table|Figure) \d+", lists) == ["Table 1", "Table 2", "Figure 1"]
+    assert "Figure 1 Responders at month 12 with 95% CI" in lists
+    assert "n = 99" not in lists
+
+
+def set_by_template(tmp_path: Path, body: str) -> list[str]:
+    shutil.copyfile(TEMPLATE, tmp_path / TEMPLATE.name)
+    source = f'#import "{TEMPLATE.name}": *\n#show: report.with(title: "T", short-title: "-")\n{body}'
+    (tmp_path / "report.typ").write_text(source, encoding="utf-8")
+    assert compile_pdf(tmp_path / "report.typ", tmp_path / "report.pdf") == []
+    return [page.extract_text() for page in pypdf.PdfReader(tmp_path / "report.pdf").pages]
+
+
+@pytest.mark.parametrize("length", [20, 350, 480, 560])
+def test_a_figure_stays_in_its_chapter_in_order_and_leaves_no_void(tmp_path: Path, length: int) -> None:
+    def figure(number: int) -> str:
+        options = f'kind: image, supplement: [Figure], alt: "x", caption: [Drawing{number}.]'
+        return f"#respine-here-or-next-top[#figure({options}, rect(width: 100%, height: 200pt))];"
+
+    after = "#lorem(60)\n\n" * 12
+    body = (
+        f"= One\n#lorem({length})\n\n{figure(1)}\n#lorem(30)\n\n{figure(2)}\n{after}LAST\n#place.flush();\n= Two\nEND"
+    )
+    pages = set_by_template(tmp_path, body)
+    whole = " ".join(pages)
+    places = [whole.index(words) for words in ("One\n", "Drawing1", "Drawing2", "LAST", "Two\n", "END")]
+    assert places[1] < places[2] < places[4]
+    assert places[3] < places[4]
+    first = next(i for i, page in enumerate(pages) if "Drawing1" in page or "Drawing2" in page)
+    start = next(i for i, page in enumerate(pages) if re.search(r"^(-\n?)?One", page.strip()))
+    assert start <= first
+    # Text runs on beside a figure that waits: only the chapter's last page may end early.
+    chapter = pages[start : next(i for i, page in enumerate(pages) if "Two\n" in page)]
+    for page in chapter[:-1]:
+        figures = page.count("Drawing")
+        assert len(page) > 4100 - 1500 * figures, page[-200:]
+
+
+@pytest.mark.parametrize("rows", range(38, 50))
+def test_notes_never_stand_on_a_page_without_their_table(tmp_path: Path, rows: int) -> None:
+    cells = tuple(Row(f"Row{k}", ("1",)) for k in range(rows))
+    table = Table(label="tbl-long", caption="Long.", columns=("Name", "n"), rows=cells, notes=("NOTE",))
+    source = output_table(parse_table(table.bundle()[0]["text/html"]), table.notes)
+    pages = set_by_template(tmp_path, f"= One\n#figure(kind: table, supplement: [Table], caption: [Long.], {source})")
+    (page,) = [page for page in pages if "NOTE" in page]
+    assert f"Row{rows - 1}" in page
+
+
+def test_a_layout_that_finds_no_rest_is_set_in_place(tmp_path: Path) -> None:
+    source = tmp_path / "report.typ"
+    source.write_text(
+        '#set document(title: "T")\n#if "in-place" in sys.inputs [settled] else { '
+        "context { let n = query(metadata).len(); for _ in range(n + 1) { metadata(none) } } }",
+        encoding="utf-8",
+    )
+    assert compile_pdf(source, tmp_path / "report.pdf") == []
+    assert "settled" in pypdf.PdfReader(tmp_path / "report.pdf").pages[0].extract_text()
+
+
+def test_headings_break_to_the_width_of_their_columns() -> None:
+    table = Table(
+        label="tbl-x", caption="X.", columns=("Name", "Cells (allogeneic), 20 million", "p"),
+        rows=(Row("a", ("1 (2%)", "0.5")),),
+    )  # fmt: skip
+    source = output_table(parse_table(table.bundle()[0]["text/html"]))
+    assert '#"Cells";#linebreak();#"(allogeneic),";#linebreak();#"20 million";' in source
 
 
 def test_an_arm_label_full_of_markup_is_printed_as_it_is(hostile: RenderReport) -> None:
@@ -158,7 +240,7 @@ def test_an_unknown_node_is_an_error_naming_the_page() -> None:
 def test_group_headings_are_headers_of_the_second_level() -> None:
     source = output_table(parse_table(baseline_table().bundle()[0]["text/html"]))
     assert source.count("table.header(level: 2, repeat: true") == 2
-    assert source.startswith("respine-table(gutter: 16pt, columns: (21fr, auto, auto,), align: (left, right, right,)")
+    assert source.startswith("respine-table(gutter: 22pt, columns: 3, align: (left, right, right,), table.header(")
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,6 @@ def wide_table() -> Table:
         ),
         spanners=(("Early", 1, 4), ("Late", 5, 10)),
         notes=("Mean change (SD), mm.",),
-        wide=True,
     )
 
 
@@ -148,7 +147,7 @@ def write_book(
     )
     response = notebook(
         new_markdown_cell((HERE / "chapters/response.md").read_text(encoding="utf-8")),
-        code("data = 'data/sample'", tags=("parameters",)),
+        code("data = 'data/sample'", tags=("parameters", "hide-input")),
         code("study = open_study(data=data)\nshow(study)", the_study),
         code("record(results)", recorded),
         new_markdown_cell("## Figure\n\n{statement}`response.verdict` {numref}`fig-response` shows it."),
