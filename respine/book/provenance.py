@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import respine
+from respine.book.cache import digest
 from respine.book.crate import CRATE_FILE, crate_text
 from respine.book.failures import RefusedError
 from respine.book.paths import Repository, files_below, sha256
@@ -65,8 +66,17 @@ def write_run(report: Path, run: Mapping[str, Any]) -> None:
     described = report / CRATE_FILE
     described.write_text(crate_text(run, RUN_FILE), encoding="utf-8", newline="\n")
     run = {**run, "outputs": {**run["outputs"], CRATE_FILE: sha256(described)}}
-    text = json.dumps(run, indent=1, ensure_ascii=False, allow_nan=False)
-    (report / RUN_FILE).write_text(text + "\n", encoding="utf-8")
+    (report / RUN_FILE).write_text(_text({**run, "seal": digest(run)}), encoding="utf-8", newline="\n")
+
+
+def _text(run: Mapping[str, Any]) -> str:
+    return json.dumps(run, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _sealed(report: Path, run: Mapping[str, Any]) -> bool:
+    """Whether ``run.json`` is, to the byte, what was written: its ``seal`` is the hash of all the rest."""
+    rest = {name: value for name, value in run.items() if name != "seal"}
+    return run.get("seal") == digest(rest) and (report / RUN_FILE).read_bytes() == _text(run).encode()
 
 
 def read_run(report: Path) -> dict[str, Any] | None:
@@ -104,14 +114,15 @@ class Verification:
 
 
 def verify(report: Path) -> Verification:
-    """Hash a report's files again and compare with its ``run.json``."""
+    """Hash a report's files again and compare with its ``run.json``, and that with its seal."""
     run = read_run(report)
     if run is None:
         raise RefusedError(f"{report} is no report: it has no readable {RUN_FILE}")
     recorded, found = run["outputs"], hash_outputs(report)
+    own = () if _sealed(report, run) else (RUN_FILE,)
     return Verification(
         files=len(recorded),
-        changed=tuple(name for name in recorded if name in found and found[name] != recorded[name]),
+        changed=(*own, *(name for name in recorded if name in found and found[name] != recorded[name])),
         missing=tuple(name for name in recorded if name not in found),
         added=tuple(name for name in found if name not in recorded),
     )

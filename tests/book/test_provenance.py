@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import subprocess
 from pathlib import Path
@@ -65,6 +66,16 @@ def test_every_difference_is_named(report: Path) -> None:
     found = verify(report)
     assert not found.intact
     assert (found.changed, found.missing, found.added) == (("results.csv",), ("html/index.html",), ("html/new.html",))
+
+
+def test_every_byte_of_the_record_counts(report: Path) -> None:
+    whole = (report / "run.json").read_bytes()
+    for position in range(0, len(whole), 7):
+        (report / "run.json").write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        with contextlib.suppress(RefusedError):  # no JSON any more
+            assert "run.json" in verify(report).changed, position
+    (report / "run.json").write_bytes(whole)
+    assert verify(report).intact
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"outputs": 1}'])
