@@ -195,8 +195,8 @@ def test_jupyter_and_nbval_get_forked_kernels_by_name(tmp_path: Path) -> None:
     root = make_repository(tmp_path / "book")
     write_chapter(root, "first", "import colorsys")  # in no kernel unless a chapter of the book imports it
     folder = root / "chapters"
-    for name, answer in (("respine-forked", "ForkedProvisioner True"), ("", "LocalProvisioner False")):
-        env = environment({"JUPYTER_DEFAULT_PROVISIONER_NAME": name} if name else {})
+    for name, answer in (("respine-forked", "ForkedProvisioner True"), ("local-provisioner", "LocalProvisioner False")):
+        env = environment({"JUPYTER_DEFAULT_PROVISIONER_NAME": name})
         command = [sys.executable, "-c", JUPYTER]
         done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
         assert done.stdout.splitlines() == [answer, "True", "2"], done.stderr
