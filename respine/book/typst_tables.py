@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from respine.book.tables import Cell, Group, Run, Table
 from respine.book.typst_text import text
@@ -20,6 +20,7 @@ _CHARACTER, _DENSE_CHARACTER = 4.2, 3.7
 # A column of words can break its lines: more than so many characters a line it need not have.
 _LONGEST_LINE = 30
 _SHORTEST_HEADING = 11
+_CLOSING_ROWS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,19 @@ def output_table(table: Table, notes: Sequence[str] = ()) -> str:
     """A chapter's table as a call of the template: header and group headings repeat on every page."""
     set_as = layout(table)
     aligns = [cell.align for cell in table.groups[0].rows[0]] if table.groups else ["left"]
-    parts = [_header(table, set_as), *(_group(group, table.columns) for group in table.groups)]
+    groups, closing = _closing(table) if notes and not table.footnotes else (table.groups, ())
+    parts = [_header(table, set_as), *(_group(group, table.columns) for group in groups)]
     parts += [f"table.cell(colspan: {table.columns}, {runs(note.runs)})" for note in table.footnotes]
-    return typst_table(aligns, parts, gutter=set_as.gutter, dense=set_as.dense, notes=notes)
+    return typst_table(aligns, parts, gutter=set_as.gutter, dense=set_as.dense, notes=notes, closing=closing)
+
+
+def _closing(table: Table) -> tuple[Sequence[Group], tuple[str, ...]]:
+    """The groups without the last rows of the last one, and these, which stay with the notes on one page."""
+    last = table.groups[-1] if table.groups else None
+    if last is None or len(last.rows) < 2 * _CLOSING_ROWS or any(cell.rowspan > 1 for row in last.rows for cell in row):
+        return table.groups, ()
+    shortened = replace(last, rows=last.rows[:-_CLOSING_ROWS])
+    return [*table.groups[:-1], shortened], tuple(_cell(cell) for row in last.rows[-_CLOSING_ROWS:] for cell in row)
 
 
 def typst_table(
@@ -97,12 +108,15 @@ def typst_table(
     gutter: float = 16.0,
     dense: bool = False,
     notes: Sequence[str] = (),
+    closing: Sequence[str] = (),
 ) -> str:
-    """A call of the template's table."""
+    """A call of the template's table; ``closing`` are the cells of the rows that stay with the notes."""
     options = [f"gutter: {gutter:g}pt", *(["dense: true"] if dense else []), f"columns: {len(aligns)}"]
     options.append(f"align: ({', '.join(aligns)},)")
     if notes:
         options.append(f"notes: ({', '.join(f'[{text(note)}]' for note in notes)},)")
+    if closing:
+        options.append(f"closing: ({', '.join(closing)},)")
     return f"respine-table({', '.join([*options, *filter(None, parts)])})"
 
 

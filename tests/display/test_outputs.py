@@ -15,7 +15,7 @@ mpl.use("agg")
 def drawing(width: float) -> str:
     import matplotlib.pyplot as plt
 
-    plot = plt.figure()
+    plot = plt.figure(layout="none")
     plot.add_axes((0.1, 0.1, width, 0.8)).plot([0, 1], [0, 1], marker="o")
     return figure(plot, label="fig-x", caption="A line.", alt="A line.", data=pd.DataFrame({"x": [width]})).svg
 
