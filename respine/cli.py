@@ -42,7 +42,7 @@ ParameterFile = Annotated[
     Path | None, typer.Option("--params", metavar="FILE", help="YAML file of parameters; -p goes before it.")
 ]
 Jobs = Annotated[
-    int | None, typer.Option("--jobs", "-j", min=1, max=64, help="Chapters at a time [default: one more than cores].")
+    int | None, typer.Option("--jobs", "-j", min=1, max=64, help="Chapters at a time [default: one a core].")
 ]
 EngineName = Annotated[
     str, typer.Option("--engine", metavar="forked|papermill", help="Forked kernels, or papermill's ordinary ones.")
@@ -408,7 +408,7 @@ def _request(
         overrides=overrides,
         data=folder,
         engine="papermill" if engine == "papermill" else "forked",
-        jobs=jobs or (os.cpu_count() or 1) + 1,  # one more, since a chapter whose kernel starts leaves a core idle
+        jobs=jobs or os.cpu_count() or 1,
         timeout=timeout,
         force=force,
     )

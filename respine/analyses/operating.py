@@ -175,7 +175,7 @@ def analyse(study: Study) -> Results:
 
     Ids ``robustness.oc.<symptoms>.<gain>.<dropout>.<what>``: benefit in pain and function (``none``, ``half``, ``full``
     minimal important difference), in T2 (``none``, ``gain``), drop-out (``usual``, ``high``); ``response``, ``t2`` and
-    ``both`` (share of trials with p below alpha in the treatment's favour), ``difference`` (mean estimated difference
+    ``both`` (share of trials with p at most alpha in the treatment's favour), ``difference`` (mean estimated difference
     in response), ``known`` (mean share of known responses). The intervals are the simulation's own uncertainty.
     """
     people = study.trial.participants("ITT")
@@ -214,7 +214,7 @@ def _scenario(study: Study, n1: int, n0: int, symptoms: str, dropout: str) -> di
     response = response_differences(trials, tuple(parameters.covariates))
     imaged = parameters.primary_month in T2_VISITS
     t2 = t2_differences(trials, parameters.primary_month) if imaged else None
-    wins = (response.p < parameters.alpha) & (response.value > 0)
+    wins = (response.p <= parameters.alpha) & (response.value > 0)
     known = float((~np.isnan(trials.response)).mean())
     found: dict[tuple[Gain, str], Estimate] = {}
     for gain, ms in GAINS.items():
@@ -229,7 +229,7 @@ def _scenario(study: Study, n1: int, n0: int, symptoms: str, dropout: str) -> di
             continue
         # A benefit that is the same in everybody moves the estimate by itself and no residual.
         moved = Differences(t2.value + ms, t2.se, t2.df)
-        gains = (moved.p < parameters.alpha) & (moved.value > 0)
+        gains = (moved.p <= parameters.alpha) & (moved.value > 0)
         found[gain, "t2"] = _share(gains, parameters.level)
         found[gain, "both"] = _share(wins & gains, parameters.level)
     return found

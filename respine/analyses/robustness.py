@@ -111,7 +111,7 @@ def specification_curve(prepared: Prepared) -> Results:
     """The difference under every combination of rule, set, missing-data method and analysis, and a summary.
 
     Ids ``robustness.choice.<rule>.<set>.<missing>.<analysis>``; ``robustness.spec.count``, ``.not_estimable``,
-    ``.favour`` and ``.against`` (shares with p below alpha), ``.lowest``, ``.highest`` (with their intervals),
+    ``.favour`` and ``.against`` (shares with p at most alpha), ``.lowest``, ``.highest`` (with their intervals),
     ``.median``. A score test is not defined for imputed data; without covariates there is nothing to adjust for.
     """
     covariates = bool(prepared.study.parameters.covariates)
@@ -171,7 +171,7 @@ def _summary(rows: list[Result], study: Study) -> Iterable[Result]:
     for name, n in (("count", len(rows)), ("not_estimable", len(rows) - len(known))):
         count = Estimate(statistic="count of specifications", value=n, n=n, method="count of specifications")
         results.add(f"robustness.spec.{name}", count, **context)
-    rejected = [row.value for row in known if row.p < study.parameters.alpha]
+    rejected = [row.value for row in known if row.p <= study.parameters.alpha]
     for name, n in (("favour", sum(v > 0 for v in rejected)), ("against", sum(v < 0 for v in rejected))):
         results.add(f"robustness.spec.{name}", _share(n, len(known)), **context)
     context["arm"] = "difference"

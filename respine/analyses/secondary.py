@@ -77,18 +77,13 @@ def adjusted_p(results: Mapping[str, Result]) -> dict[str, Result]:
 def changes_by_score(study: Study) -> dict[str, pd.DataFrame]:
     """Changes from baseline by score: one row an mITT participant and visit, with arm, baseline and country."""
     people = study.trial.participants("mITT")[["ARM", "COUNTRY"]]
-    parts = {code: _changes(study.trial.rows(code), people) for code in SCORES}
-    return {code: part for code, part in parts.items() if len(part)}
-
-
-def _changes(rows: pd.DataFrame, people: pd.DataFrame) -> pd.DataFrame:
-    rows = rows.loc[
-        rows["CHG"].notna() & (rows["AVISITN"] > 0), ["USUBJID", "PARAMCD", "AVISITN", "BASE", "AVAL", "CHG"]
-    ]
+    rows = study.trial.adqs
+    later = (rows["CHG"].notna() & (rows["AVISITN"] > 0)).to_numpy()
+    rows = rows[["USUBJID", "PARAMCD", "AVISITN", "BASE", "AVAL", "CHG"]][later]
     who = people.index.get_indexer(pd.Index(rows["USUBJID"]))
-    rows, who = rows[who >= 0], who[who >= 0]
-    known = people.take(who).set_axis(rows.index)
-    return pd.concat([rows, known], axis=1).reset_index(drop=True)
+    rows = rows.assign(**{str(name): people[name].array.take(who, allow_fill=True) for name in people})[who >= 0]
+    parts = dict(iter(rows.groupby("PARAMCD", sort=False)))
+    return {code: parts[code].reset_index(drop=True) for code in SCORES if code in parts}
 
 
 def unit(code: str) -> str:

@@ -124,7 +124,7 @@ def specification_table(results: Results, study: Study) -> Table:
         ),
         columns=("Choice", "Estimable", "Lowest", "Highest", *favour),
         rows=tuple(rows),
-        spanners=(("Estimate", 2, 3), (f"p < {parameters.alpha:g}", 4, 5)),
+        spanners=(("Estimate", 2, 3), (f"p ≤ {parameters.alpha:g}", 4, 5)),
         notes=("A score test is not defined for imputed data.", *footnotes(results.select("robustness.spec").values())),
         results=tuple(r.id for r in specifications),
     )
@@ -156,7 +156,7 @@ def operating_table(results: Results, study: Study) -> Table:
     return Table(
         label="tbl-operating",
         caption=(
-            f"Simulated probability of success (p < {study.parameters.alpha:g} in favour of the treatment) in trials "
+            f"Simulated probability of success (p ≤ {study.parameters.alpha:g} in favour of the treatment) in trials "
             f"of {any_row.n_treatment} and {any_row.n_control} participants, %."
         ),
         columns=(

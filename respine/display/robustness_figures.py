@@ -262,12 +262,12 @@ def specification_figure(results: Results, study: Study) -> Figure:
         caption=(
             f"Specification curve: treatment difference in response at month {study.parameters.primary_month:g} under "
             f"{len(rows)} combinations of choices, in order of the estimate, with confidence intervals; beneath each "
-            "estimate the choices that make it. The diamond is the main analysis; colour marks p < "
+            "estimate the choices that make it. The diamond is the main analysis; colour marks p ≤ "
             f"{alpha:g} in favour of {arms.treatment} (blue) or {arms.control} (orange)."
         ),
         alt=(
             f"{len(rows)} estimates{_ends(rows)}; {found.count('treatment')} favour {arms.treatment} and "
-            f"{found.count('control')} favour {arms.control} at p < {alpha:g}."
+            f"{found.count('control')} favour {arms.control} at p ≤ {alpha:g}."
         ),
         data=_curve_data(rows, dimensions),
         results=[r.id for r in rows],

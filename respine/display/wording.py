@@ -23,7 +23,7 @@ def tested(result: Estimate) -> bool:
 
 def differs(result: Estimate, alpha: float) -> bool:
     """Whether the two-sided test rejects no difference at ``alpha``; never where there is no p-value."""
-    return result.p < alpha
+    return result.p <= alpha
 
 
 def favours_treatment(result: Estimate, *, higher_is_better: bool) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from respine.trial.contract import PARAMETERS
@@ -15,6 +16,14 @@ AnalysisSet = Literal["ITT", "SAF", "mITT", "PP"]
 
 ROLES = ("treatment", "control")
 """The arms, in the order in which they are always shown."""
+
+
+class _Cells(NamedTuple):
+    """Rows of a parameter in its table, and for each its participant's place in ``adsl`` and its visit's number."""
+
+    rows: npt.NDArray[np.intp]
+    participants: npt.NDArray[np.intp]
+    visits: npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,6 +60,8 @@ class Trial:
     adis: pd.DataFrame
     adae: pd.DataFrame
     adcm: pd.DataFrame
+    # Where each parameter stands, looked for once: in a large trial the search would take most of an analysis.
+    _found: dict[str, _Cells] = field(default_factory=dict, init=False, repr=False)
 
     def participants(self, analysis_set: AnalysisSet) -> pd.DataFrame:
         """Rows of ``adsl`` in an analysis set, a copy; ``ARM`` is the actual arm in SAF, the planned one elsewhere.
@@ -66,22 +77,33 @@ class Trial:
     def rows(self, paramcd: str) -> pd.DataFrame:
         """Rows of one parameter from the table it stands in."""
         frame: pd.DataFrame = getattr(self, PARAMETERS[paramcd].table)
-        return frame[frame["PARAMCD"] == paramcd]
+        return frame.take(self._cells(paramcd).rows)
 
     def wide(self, paramcd: str, value: str = "AVAL") -> pd.DataFrame:
         """One row a screened participant, one column a month of the parameter, NaN where missing."""
-        rows, visits = self.rows(paramcd), list(PARAMETERS[paramcd].visits)
-        cells = rows[value].to_numpy()
+        visits = PARAMETERS[paramcd].visits
+        frame: pd.DataFrame = getattr(self, PARAMETERS[paramcd].table)
+        at = self._cells(paramcd)
+        cells = frame[value].to_numpy()[at.rows]
         dtype = np.float64 if np.issubdtype(cells.dtype, np.number) else object
         result = np.full((len(self.adsl), len(visits)), np.nan, dtype=dtype)
-        result[self.adsl.index.get_indexer(pd.Index(rows["USUBJID"])), np.searchsorted(visits, rows["AVISITN"])] = cells
-        return pd.DataFrame(result, index=self.adsl.index, columns=pd.Index(visits, name="AVISITN"))
+        result[at.participants, at.visits] = cells
+        return pd.DataFrame(result, index=self.adsl.index, columns=pd.Index(list(visits), name="AVISITN"))
 
     def values(self, paramcd: str, month: int, value: str = "AVAL") -> pd.Series:
         """One value a screened participant at one visit, NaN where missing; named by the parameter."""
-        frame = self.rows(paramcd)
-        frame = frame[frame["AVISITN"] == month]
-        return frame.set_index("USUBJID")[value].reindex(self.adsl.index).rename(paramcd)
+        return self.wide(paramcd, value).reindex(columns=[month])[month].rename(paramcd)
+
+    def _cells(self, paramcd: str) -> _Cells:
+        if paramcd not in self._found:
+            frame: pd.DataFrame = getattr(self, PARAMETERS[paramcd].table)
+            rows = np.flatnonzero((frame["PARAMCD"] == paramcd).to_numpy())
+            self._found[paramcd] = _Cells(
+                rows=rows,
+                participants=self.adsl.index.get_indexer(pd.Index(frame["USUBJID"].to_numpy()[rows])),
+                visits=np.searchsorted(list(PARAMETERS[paramcd].visits), frame["AVISITN"].to_numpy()[rows]),
+            )
+        return self._found[paramcd]
 
     @property
     def countries(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -73,9 +74,7 @@ def test_swapping_the_arms_flips_the_signs(shipped: Study) -> None:
     people = trial.adsl.copy()
     swapped = {"treatment": "control", "control": "treatment"}
     people["ARM"] = people["ARM"].map(swapped).astype(trial.adsl["ARM"].dtype)
-    other = Study(
-        type(trial)(**{**{f: getattr(trial, f) for f in trial.__slots__}, "adsl": people}), shipped.parameters
-    )
+    other = Study(dataclasses.replace(trial, adsl=people), shipped.parameters)
     one, two = (response._complete_case, response._unadjusted)
     before, after = Results(), Results()
     for study, results in ((shipped, before), (other, after)):
