@@ -16,7 +16,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.osutil import relative_uri
 
 from respine.book.collect import METADATA_KEY, Output
-from respine.book.roles import place_of_line
+from respine.book.roles import place_of_line, typographic
 from respine.book.svg import inline_svg
 from respine.book.tables import parse_table, table_html
 
@@ -88,7 +88,7 @@ def elements(node: Element) -> list[Element]:
 def output_node(output: Output) -> Element:
     """The numbered node of a table or figure."""
     node = (OutputTable if output.kind == "table" else OutputFigure)(label=output.label)
-    caption = OutputCaption("", "", nodes.Text(output.caption))
+    caption = OutputCaption("", "", nodes.Text(typographic(output.caption)))
     return _filled(node, output, caption)
 
 
@@ -105,7 +105,9 @@ def quote_node(output: Output, docname: str) -> Element:
         refexplicit=False,
         refwarn=True,
     )
-    caption = OutputCaption("", "", nodes.Text(f"{output.caption} It stands again as "), link, nodes.Text("."))
+    caption = OutputCaption(
+        "", "", nodes.Text(f"{typographic(output.caption)} It stands again as "), link, nodes.Text(".")
+    )
     return _filled(node, output, caption)
 
 
@@ -113,7 +115,8 @@ def _filled(node: Element, output: Output, caption: OutputCaption) -> Element:
     body = OutputBody(label=output.label)
     node += [caption, body] if output.kind == "table" else [body, caption]
     if output.notes:
-        node += nodes.container("", *(nodes.paragraph("", note) for note in output.notes), classes=["output-notes"])
+        notes = [nodes.paragraph("", typographic(note)) for note in output.notes]
+        node += nodes.container("", *notes, classes=["output-notes"])
     node += OutputDownloads(label=output.label)
     return node
 

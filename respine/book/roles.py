@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ XREF = "respine-result"
 """``reftype`` of the link from a printed result to the cell that made it."""
 # myst-nb numbers the lines of cell k of a notebook from 10000 k.
 _CELL_LINES = 10_000
+_APOSTROPHE = re.compile(r"(?<=\w)'(?=s\b)|(?<=s)'(?= \w)")
 
 
 class UnknownNameError(LookupError):
@@ -165,6 +167,15 @@ def place_of_line(path: str, line: int | None) -> str:
     return f"line {line}"
 
 
+def typographic(text: str) -> str:
+    """Prose with the apostrophes that print has.
+
+    >>> typographic("Holm's procedure, Hedges' g")
+    'Holm’s procedure, Hedges’ g'
+    """
+    return _APOSTROPHE.sub("\u2019", text)
+
+
 class PrintRole(SphinxRole):  # type: ignore[misc]
     """One of the four roles; the name it is registered by says which."""
 
@@ -183,7 +194,7 @@ class PrintRole(SphinxRole):  # type: ignore[misc]
         return [self._node(piece, book.collected) for piece in printed], []
 
     def _node(self, piece: Piece, collected: Collected) -> Node:
-        text = nodes.Text(piece.text)
+        text = nodes.Text(typographic(piece.text))
         if not piece.result:
             return text
         place = collected.places[piece.result]
