@@ -56,7 +56,9 @@ def comparison_table(rows: list[Compared], study: Study) -> Table:
         )
         for row in ordered
     ]
-    source = "synthetic data calibrated to the published abstract" if study.trial.info.synthetic else "the data set"
+    source = "the data set"
+    if study.trial.info.synthetic:
+        source = "synthetic data; where these were calibrated to a published value, that it is reproduced says nothing"
     return Table(
         label="tbl-published",
         caption="Published values beside those recomputed from the data set of this report.",

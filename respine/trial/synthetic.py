@@ -79,15 +79,17 @@ def _without(spec: SimulationSpec, name: str, table: pd.DataFrame) -> pd.DataFra
 
 
 def dataset_info(spec: SimulationSpec) -> dict[str, Any]:
-    """What stands in ``dataset.yml`` of a simulated trial."""
+    """What stands in ``dataset.yml`` of a simulated trial; only the default settings are calibrated to RESPINE."""
+    origin = (
+        "Calibrated to the published facts of RESPINE (doi 10.1136/ard-2024-225771) where the table of assumptions "
+        "names them; everything else is assumed."
+        if spec == SimulationSpec()
+        else "Its settings are its own: it is not calibrated to what is published of any trial."
+    )
     return {
         "title": spec.title,
         "synthetic": True,
-        "source": (
-            "Simulated by respine.trial.synthetic. Calibrated to the published facts of RESPINE "
-            "(doi 10.1136/ard-2024-225771) where the table of assumptions names them; everything else is assumed. "
-            "No participant is real."
-        ),
+        "source": f"Simulated by respine.trial.synthetic. {origin} No participant is real.",
         "licence": "CC BY 4.0",
         "cutoff": assumed("design.cutoff"),
         "treatment": spec.treatment,

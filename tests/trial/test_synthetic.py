@@ -63,6 +63,11 @@ def response_counts(trial, month=12):
 # The shipped data set
 
 
+def test_only_the_default_settings_are_said_to_be_calibrated() -> None:
+    assert "Calibrated to the published facts" in dataset_info(SimulationSpec())["source"]
+    assert "not calibrated" in dataset_info(SimulationSpec(effect_vas=-20.0))["source"]
+
+
 def test_the_shipped_files_are_regenerated_to_the_byte(tmp_path):
     spec = SimulationSpec()
     write_dataset(simulate_trial(spec, shipped_seed()), dataset_info(spec), tmp_path)
