@@ -60,21 +60,20 @@ CONSORT: tuple[tuple[str, str, str, str], ...] = (
 
 
 def parameters_table(settings: Sequence[Setting]) -> Table:
-    """Every parameter with its value here and its default."""
-    rows = tuple(
-        Row(
-            setting.name,
-            (_plain(setting.value), _plain(setting.default), setting.unit or EMPTY, setting.help),
+    """Every parameter with its value here and, where that differs, its default."""
+    rows = []
+    for setting in settings:
+        value, default = _plain(setting.value), _plain(setting.default)
+        rows.append(
+            Row(setting.name, (value, "" if value == default else default, setting.unit or EMPTY, setting.help))
         )
-        for setting in settings
-    )
     return Table(
         label="tbl-parameters",
         caption="Parameters of the analysis, as this report was built with them and as the plan has them.",
         columns=("Parameter", "Value", "Default", "Unit", "Meaning"),
-        rows=rows,
+        rows=tuple(rows),
         text_columns=frozenset({1, 2, 3, 4}),
-        notes=("Arm labels that are not given are those of the data set.",),
+        notes=("Default: given where the value differs. Arm labels that are not given are those of the data set.",),
     )
 
 

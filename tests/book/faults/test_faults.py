@@ -31,9 +31,10 @@ def finish(root: Path, *arguments: str) -> tuple[str, str]:
     return out, err
 
 
-def nothing_is_left(root: Path, seconds: float = 10) -> None:
+def nothing_is_left(root: Path, seconds: float = 20) -> None:
+    """No process and no socket: one that is still importing goes, and takes its folder along, when it has imported."""
     deadline = time.monotonic() + seconds
-    while (alive := list(processes_naming(str(root)))) and time.monotonic() < deadline:
+    while (alive := list(processes_naming(str(root.parent)))) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not alive
     assert not list((root.parent / "tmp").glob("respine-*")), "sockets"
