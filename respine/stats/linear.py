@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import solve_triangular
+from scipy.linalg import qr, solve_triangular
 from scipy.special import stdtr, stdtrit
 
 from respine.results import Estimate, not_estimable
@@ -71,7 +71,7 @@ def full_rank(X: FloatArray) -> FullRank:
     scaled = X / np.where(norms > 0, norms, 1)
     kept = np.flatnonzero(norms > 0)
     while True:
-        Q, R = np.linalg.qr(scaled[:, kept])
+        Q, R = qr(scaled[:, kept], mode="economic", overwrite_a=True, check_finite=False)
         # With more columns than rows, those beyond the rows have no diagonal element: they are dependent.
         diagonal = np.zeros(len(kept))
         diagonal[: len(R)] = np.abs(np.diag(R))

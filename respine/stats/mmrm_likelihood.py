@@ -29,6 +29,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.linalg import LinAlgError
+from scipy.linalg import qr
 
 from respine.stats.linear import BoolArray, FloatArray, FullRank, IntArray, full_rank
 from respine.stats.mmrm_covariance import (
@@ -150,7 +151,7 @@ def _condense(rows: FloatArray, present: BoolArray) -> tuple[FloatArray, FloatAr
     count, m, k = rows.shape
     if count <= present.sum() * k:
         return rows, None
-    condenser, triangle = np.linalg.qr(rows[:, present].reshape(count, -1))
+    condenser, triangle = qr(rows[:, present].reshape(count, -1), mode="economic", check_finite=False)
     units = np.zeros((len(triangle), m, k))
     units[:, present] = triangle.reshape(len(triangle), -1, k)
     return units, condenser
