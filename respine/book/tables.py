@@ -19,7 +19,7 @@ Align = Literal["left", "right", "center"]
 _STYLES: dict[str, Style] = {"em": "em", "i": "em", "strong": "strong", "b": "strong", "sup": "sup", "sub": "sub"}
 _NEUTRAL = {"span", "p", "div"}
 _SPACE = re.compile(r"[ \t\r\n]+")
-_ONE_LINE = 16
+_ONE_LINE, _SEVERAL_LINES = 16, 40
 INDENT = "\N{NO-BREAK SPACE}" * 4
 """What a row label starts with, once for each level of indentation."""
 
@@ -185,7 +185,8 @@ def _group_html(group: Group, table: Table) -> str:
 def _classes(cell: Cell) -> str:
     names: list[str] = [cell.align] if cell.align != "left" else []
     # Numbers in a column of words, such as an interval, stay in one line.
-    names += ["short"] if cell.align == "left" and len(cell.text) <= _ONE_LINE else []
+    if cell.align == "left":
+        names += ["short"] if len(cell.text) <= _ONE_LINE else ["long"] if len(cell.text) > _SEVERAL_LINES else []
     names += [f"indent-{min(cell.indent, 3)}"] if cell.indent else []
     return f' class="{" ".join(names)}"' if names else ""
 
