@@ -353,7 +353,7 @@ def run_chapters(request: Request, plan: Plan, progress: Progress) -> tuple[dict
 
 @dataclass(frozen=True, slots=True)
 class ChapterState:
-    """Whether a build would execute a chapter, and what has changed since it last ran."""
+    """Whether a build would execute a chapter, and what has changed since the run that is closest."""
 
     chapter: str
     stale: bool
@@ -368,9 +368,10 @@ def chapter_states(repository: Repository, plan: Plan) -> list[ChapterState]:
         if cache.load(name, inputs.key()) is not None:
             states.append(ChapterState(name, False, []))
             continue
-        last = cache.latest(name)
+        # Of the runs that are kept, on other data perhaps, the one that is closest says what has changed.
+        changes = [inputs.changes_since(run.inputs) for run in cache.runs(name)]
         # Without a difference, the entry itself is what is gone: deleted or damaged.
-        why = ["it has not run here before"] if last is None else inputs.changes_since(last.inputs)
+        why = min(changes, key=len) if changes else ["it has not run here before"]
         states.append(ChapterState(name, True, why or ["its cached run is gone or damaged"]))
     return states
 

@@ -13,7 +13,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -284,13 +284,9 @@ class Cache:
         """The run with this key, or None where there is none or it is damaged."""
         return self._read(self._path(chapter, key))
 
-    def latest(self, chapter: str) -> Entry | None:
-        """The most recent run of a chapter, to compare with."""
-        for path in self._entries(chapter):
-            entry = self._read(path)
-            if entry is not None:
-                return entry
-        return None
+    def runs(self, chapter: str) -> Iterator[Entry]:
+        """The undamaged runs of a chapter, the most recent first."""
+        return filter(None, map(self._read, self._entries(chapter)))
 
     def has(self, chapter: str, key: str) -> bool:
         """Whether there is a run with this key, undamaged."""
@@ -298,7 +294,7 @@ class Cache:
 
     def seconds(self, chapter: str) -> float:
         """How long the chapter last took; infinity where that is not known, so that new chapters start first."""
-        entry = self.latest(chapter)
+        entry = next(self.runs(chapter), None)
         return entry.seconds if entry else float("inf")
 
     def store(self, chapter: str, entry: Entry) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,16 @@ class TestMutations:
         found = stale(repository)
         assert set(found) == readers
         assert all(why == [f"table {table}.csv"] for why in found.values())
+
+    def test_a_run_on_other_data_meanwhile_is_no_reason(self, repository: Repository) -> None:
+        remember(repository, make_plan(repository))
+        other = repository.root / "data" / "other"
+        shutil.copytree(repository.root / "data" / "tiny", other)
+        for path in other.glob("*.csv"):
+            append(path, "S99,MSC\n")
+        remember(repository, make_plan(repository, data=other))
+        append(repository.root / "data" / "tiny" / "adqs.csv", "S98,MSC\n")
+        assert stale(repository) == {"chapters/second": ["table adqs.csv"]}
 
     @pytest.mark.parametrize("path", ["data/tiny/dataset.yml", "data/published/published_results.csv"])
     def test_what_all_read(self, repository: Repository, path: str) -> None:
