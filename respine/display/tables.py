@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from respine.display.numbers import format_level, format_p, format_result, unit_suffix
+from respine.display.numbers import format_level, format_p, format_result
 from respine.display.outputs import Row, Table
 from respine.results import Result
 
@@ -99,12 +99,6 @@ def estimate_table(
         notes=(*notes, *footnotes(shown)),
         results=tuple(r.id for r in shown),
     )
-
-
-def with_unit(text: str, result: Result) -> str:
-    """A row label with the unit of its numbers: ``Pain (VAS), mm``."""
-    unit = unit_suffix(result).strip("\u00a0 ")
-    return f"{text}, {unit}" if unit else text
 
 
 def footnotes(results: Iterable[Result]) -> list[str]:
