@@ -45,4 +45,5 @@ def _covered() -> frozenset[int]:
     from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
 
     folder = Path(font_source_serif_pro.__file__).parent / "files"
-    return frozenset(TTFont(folder / "SourceSerifPro-Regular.otf", lazy=True).getBestCmap())
+    with TTFont(folder / "SourceSerifPro-Regular.otf", lazy=True) as font:
+        return frozenset(font.getBestCmap())
