@@ -222,6 +222,15 @@ class Results(Mapping[str, Result]):
         return cls(Result(**({"value": NAN} | dict(record))) for record in records)
 
 
+def to_sort_by(value: float) -> float:
+    """The value to ten significant digits.
+
+    Estimates that are equal on paper may differ in their last digit, and otherwise on another processor; sorted by
+    this they keep the order they come in, everywhere.
+    """
+    return float(f"{value:.10g}")
+
+
 def _to_record(row: Result) -> dict[str, Any]:
     record: dict[str, Any] = {}
     for name in COLUMNS:

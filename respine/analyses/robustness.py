@@ -13,7 +13,7 @@ from respine.analyses.missing_data import side_by_side, slug, tipping_point
 from respine.analyses.specification import Analysis, Filling, Floats, Prepared, Rule
 from respine.analyses.study import Study
 from respine.parameters import Parameters
-from respine.results import Estimate, Result, Results, not_estimable
+from respine.results import Estimate, Result, Results, not_estimable, to_sort_by
 from respine.stats.imputation import Method
 from respine.trial.trial import AnalysisSet
 
@@ -192,7 +192,7 @@ def _range(known: list[Result]) -> dict[str, Estimate]:
     if not known:
         empty = not_estimable("risk difference", "no specification is estimable", method=method)
         return dict.fromkeys(("lowest", "highest", "median"), empty)
-    by_value = sorted(known, key=lambda row: row.value)
+    by_value = sorted(known, key=lambda row: (to_sort_by(row.value), row.id))
     middle = statistics.median(row.value for row in known)
     return {
         "lowest": _bare(by_value[0], f"lowest {method}"),

@@ -11,7 +11,7 @@ from respine.display.numbers import format_number, format_percent, format_result
 from respine.display.outputs import Figure, Row, Table, figure
 from respine.display.style import GREY, INK, canvas
 from respine.display.tables import EMPTY, footnotes
-from respine.results import Result, Results
+from respine.results import Result, Results, to_sort_by
 
 IMBALANCE = 0.2
 """The standardised mean difference from which the chapter names a characteristic; a custom, not a test."""
@@ -105,7 +105,7 @@ def _smd(results: Results, item: Characteristic) -> str:
 def love_plot(results: Results, arms: Arms) -> Figure:
     """Absolute standardised mean differences of all characteristics."""
     found = [(item.label, results[f"baseline.{item.slug}.smd"]) for item in _known(results)]
-    found = sorted(((label, r) for label, r in found if r.estimable), key=lambda pair: abs(pair[1].value))
+    found = sorted(((label, r) for label, r in found if r.estimable), key=lambda pair: to_sort_by(abs(pair[1].value)))
     drawing, (ax,) = canvas(0.9 + 0.2 * max(len(found), 1))
     ax.plot([abs(r.value) for _, r in found], range(len(found)), "o", color=INK)
     ax.hlines(range(len(found)), 0, [abs(r.value) for _, r in found], color=GREY, linewidth=0.8)
@@ -117,7 +117,11 @@ def love_plot(results: Results, arms: Arms) -> Figure:
     ax.set_xlim(left=0, right=max([abs(r.value) for _, r in found] + [0.3]) * 1.05)
     ax.set_xlabel("Absolute standardised mean difference")
     n = {role: results[f"baseline.n.{role}"].value for role in COLUMNS}
-    largest = f"the largest is {found[-1][0]} with {abs(found[-1][1].value):.2f}" if found else "none can be computed"
+    largest = (
+        f"the largest is {found[-1][0]} with {format_number(abs(found[-1][1].value), 2)}"
+        if found
+        else "none can be computed"
+    )
     return figure(
         drawing,
         label="fig-balance",

@@ -1,7 +1,8 @@
 """Numbers in print: rounding, signs, units, intervals and p-values by the house rules.
 
-Everything is rounded once, half away from zero, from the shortest decimal that names the stored number (so that 0.285
-is 28.5% and 2.675 is 2.68, as a reader of ``results.csv`` expects). Nothing here computes a statistic.
+Everything is rounded half away from zero, from the stored number as twelve digits name it: 0.285 is 28.5% and 2.675 is
+2.68, as a reader of ``results.csv`` expects, and 57.65 is 57.7 also where a processor adds it up to 57.64999999999999.
+Nothing here computes a statistic.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def format_number(value: float, digits: int) -> str:
     """
     if math.isnan(value):
         return NOT_ESTIMABLE
-    return _print(Decimal(repr(float(value))), digits)
+    return _print(_decimal(value), digits)
 
 
 def format_percent(value: float, n: int | None = None, digits: int | None = None) -> str:
@@ -290,9 +291,14 @@ def _percent_digits(n: int | None) -> int:
     return 0 if n is not None and n < 100 else 1
 
 
+def _decimal(value: float) -> Decimal:
+    # A whole number of any length is exact already.
+    return Decimal(repr(float(value)) if float(value).is_integer() else f"{value:.12g}")
+
+
 def _hundredfold(value: float, digits: int) -> str:
     # In decimal: 0.285 * 100 is 28.499999999999996 in binary.
-    return _print(Decimal(repr(float(value))).scaleb(2), digits)
+    return _print(_decimal(value).scaleb(2), digits)
 
 
 def _limit(value: float, digits: int) -> str:

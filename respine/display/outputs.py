@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING, Any
 
 from respine.inert import csv_text
@@ -28,6 +29,10 @@ METADATA_KEY = "respine"
 _LABEL = re.compile(r"(tbl|fig)-[a-z0-9-]+")
 _STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)
 _NUMBER = re.compile(r"\d+")
+# Coordinates, among what must stay as it is: comments, styles, factors.
+_COORDINATE = re.compile(
+    r'<!--.*?-->|\bstyle="[^"]*"|\b(?:scale|matrix|rotate)\([^)]*\)|(?P<number>-?\d+\.\d{3,})', re.DOTALL
+)
 _HASHED_ID = re.compile(r'\bid="(\w*[0-9a-f]{10})"')
 FIGURE_SPACE, NO_BREAK_SPACE = "\u2007", "\u00a0"
 
@@ -198,9 +203,23 @@ def figure(
         )  # fmt: skip
     plt.close(drawing)
     svg = buffer.getvalue()
-    svg = _with_counted_ids(svg[svg.index("<svg") :])
+    svg = _rounded(_with_counted_ids(svg[svg.index("<svg") :]))
     table = _csv([list(data.columns), *data.itertuples(index=False, name=None)])
     return Figure(label=label, caption=caption, alt=alt, svg=svg, csv=table, results=tuple(results))
+
+
+def _rounded(svg: str) -> str:
+    """The drawing with its coordinates to a hundredth of a point; factors, styles and comments as they are.
+
+    Matplotlib writes millionths, where processors that add in another order differ. Their sums agree far more closely
+    than that, so rounding what is rounded already gives all of them the same drawing.
+    """
+    return _COORDINATE.sub(lambda match: _hundredths(match[0]) if match.lastgroup else match[0], svg)
+
+
+def _hundredths(number: str) -> str:
+    text = f"{Decimal(number).quantize(Decimal('0.01'), ROUND_HALF_EVEN):f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
 
 
 def _with_counted_ids(svg: str) -> str:

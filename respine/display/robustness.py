@@ -15,7 +15,7 @@ from respine.display.numbers import format_number, format_percent, format_points
 from respine.display.outputs import Row, Table
 from respine.display.tables import EMPTY, Line, estimate_table, footnotes
 from respine.parameters import Parameters
-from respine.results import Result, Results
+from respine.results import Result, Results, to_sort_by
 
 Conclusion = Literal["treatment", "control", "none"]
 """What a test concludes: a difference in favour of an arm, or equality not rejected."""
@@ -311,7 +311,7 @@ def tipping_sentence(results: Results, parameters: Parameters, arms: Arms) -> st
     tipped = [at for at, r in cells.items() if conclusion(r, parameters.alpha) not in (held, None)]
     known = [r for r in cells.values() if r.estimable and r.p == r.p]
     if not tipped:
-        low, high = (end(known, key=lambda r: r.p).id for end in (min, max)) if known else ("", "")
+        low, high = (end(known, key=lambda r: to_sort_by(r.p)).id for end in (min, max)) if known else ("", "")
         span = _span(results[low], results[high]) if known else ""
         return (
             f"Making pain imputed after departure worse by up to {grid[-1]:g} mm, in either arm or both, does not "
@@ -404,7 +404,7 @@ def operating_sentence(results: Results) -> str:
         for symptoms, gain in (("full", "none"), ("half", "none"), ("none", "gain"), ("none", "none"))
         for dropout in operating.DROPOUT
     ]
-    most = max(one, key=lambda r: r.value)
+    most = max(one, key=lambda r: to_sort_by(r.value))
     return (
         f"{power}, and together with a gain of {operating.T2_GAIN:g} ms in T2 both endpoints succeed in {{{full.id}}}. "
         f"{without} Where at least one endpoint has no benefit, the trial as a whole succeeds in at most {{{most.id}}}."

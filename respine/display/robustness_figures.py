@@ -16,7 +16,7 @@ from respine.display.numbers import format_p, format_points, format_result
 from respine.display.outputs import Figure, figure
 from respine.display.robustness import METHODS, choices, conclusion, main_result
 from respine.display.style import COLOUR, GREY, INK, canvas, short
-from respine.results import Result, Results
+from respine.results import Result, Results, to_sort_by
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -248,7 +248,8 @@ def specification_figure(results: Results, study: Study) -> Figure:
     """The estimates of all specifications in order, and beneath each the choices that make it."""
     arms, alpha = study.arms, study.parameters.alpha
     rows = sorted(
-        (r for r in results.select("robustness.choice").values() if r.estimable), key=lambda r: (r.value, r.id)
+        (r for r in results.select("robustness.choice").values() if r.estimable),
+        key=lambda r: (to_sort_by(r.value), r.id),
     )
     dimensions = choices(study.parameters)
     lines = sum(len(names) + 1 for names in dimensions.values())

@@ -15,7 +15,7 @@ from respine.display.outputs import Figure, Row, Table, figure
 from respine.display.style import COLOUR, GREY, INK, MARKER, canvas, short
 from respine.display.tables import EMPTY, Comparison, comparison_table, footnotes
 from respine.inert import visible
-from respine.results import Result, Results
+from respine.results import Result, Results, to_sort_by
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -230,7 +230,9 @@ def term_figure(results: Results, arms: Arms) -> Figure:
     everything = _by_frequency(results, "safety.pt")
     frequent = everything[:MOST_TERMS]
     frequent.sort(
-        key=lambda name: -results[f"{name}.difference"].value if results[f"{name}.difference"].estimable else 0
+        key=lambda name: (
+            -to_sort_by(results[f"{name}.difference"].value) if results[f"{name}.difference"].estimable else 0
+        )
     )
     drawing, (left, right) = canvas(1.1 + 0.19 * len(frequent), columns=2, sharey=True, width_ratios=(1, 1.15))
     for y, name in enumerate(frequent):

@@ -16,7 +16,7 @@ from respine.display.numbers import format_level, format_p, format_result
 from respine.display.outputs import Figure, Row, Table, figure
 from respine.display.style import GREY, better, canvas
 from respine.display.tables import EMPTY, Comparison, comparison_table, footnotes
-from respine.results import Result, Results
+from respine.results import Result, Results, to_sort_by
 from respine.trial.contract import PARAMETERS
 from respine.trial.trial import ROLES
 
@@ -266,7 +266,7 @@ def _after_adjustment(results: Results, study: Study) -> str:
     # A score that could not be compared keeps its place in the family.
     scores = wording.counted(len(family), "questionnaire score")
     if not differ:
-        smallest = min(compared.values(), key=lambda r: r.p)
+        smallest = min(compared.values(), key=lambda r: to_sort_by(r.p))
         return (
             f"After Holm's adjustment over {scores} no difference was shown at month {month:g} (smallest adjusted "
             f"{{{smallest.id}|p}})."

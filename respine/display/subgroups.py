@@ -13,7 +13,7 @@ from respine.display.figures import ForestRow, forest
 from respine.display.numbers import format_percent, format_result
 from respine.display.outputs import Figure, Table
 from respine.display.tables import EMPTY, Comparison, comparison_table
-from respine.results import Result, Results
+from respine.results import Result, Results, to_sort_by
 from respine.trial.trial import ROLES
 
 CUTS = {
@@ -141,7 +141,7 @@ def _key(results: Results, alpha: float, month: float) -> str:
     found = [r for r in made if wording.differs(r, alpha)]
     adjusted = "not adjusted for the number of tests"
     if not found:
-        smallest = min(made, key=lambda r: r.p)
+        smallest = min(made, key=lambda r: to_sort_by(r.p))
         return (
             f"In {tests} for response at month {month:g} no dependence of the treatment difference on the subgroup was "
             f"shown (smallest {{{smallest.id}|p}}, {adjusted})."
