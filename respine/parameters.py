@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from respine.trial.contract import DEFAULT_DATA
+
 Month = Literal[1, 3, 6, 12, 24]
 Covariate = Literal["COUNTRY", "VASBL", "ODIBL"]
 Subgroup = Literal["SEX", "AGE", "BMI", "PFIRRMANN", "MODIC", "COUNTRY", "VASBL"]
@@ -23,7 +25,7 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    data: str = _field("data/respine-synthetic", "folder of the data set, from the repository's top or absolute")
+    data: str = _field(DEFAULT_DATA, "folder of the data set, from the repository's top or absolute")
     treatment: str | None = _field(None, "label of the treatment arm; empty: as dataset.yml says, else BM-MSC")
     control: str | None = _field(None, "label of the control arm; empty: as dataset.yml says, else Sham")
     primary_month: Month = _field(12, "visit of the co-primary endpoints", "months")

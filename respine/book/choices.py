@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-import gzip
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,17 +38,24 @@ def settled(
 ) -> tuple[dict[str, Any], Path | None]:
     """The same for values as they are; ``data`` may be among them."""
     asked = dict(asked)
+    folder = _folder(repository, asked, data)
+    # Before anything is loaded that types are checked with: whatever is wrong is said at once.
+    _check_labels(repository, folder, asked)
     if asked:
         asked = validated(asked)
-    if data is not None and "data" in asked:
+        asked.pop("data", None)
+    return asked, folder
+
+
+def _folder(repository: Repository, asked: Mapping[str, Any], data: Path | None) -> Path | None:
+    """The data set that was asked for; None also for what is no text, which is refused with the other types."""
+    named = asked.get("data")
+    if data is not None and named is not None:
         raise RefusedError("the data set is named twice: by --data and by the parameter data")
-    folder = data if data is not None else (repository.root / asked.pop("data") if "data" in asked else None)
+    folder = data if data is not None else (repository.root / named if isinstance(named, str) else None)
     if folder is not None and not folder.exists():
         raise RefusedError(f"there is no data set at {folder}")
-    if folder is not None:
-        folder = folder.resolve()
-    _check_labels(repository, folder, asked)
-    return asked, folder
+    return folder.resolve() if folder is not None else None
 
 
 def _from_texts(given: Sequence[str]) -> dict[str, Any]:
@@ -73,11 +78,12 @@ def _from_texts(given: Sequence[str]) -> dict[str, Any]:
 
 def _as_written(name: str, text: str, value: Any) -> Any:
     """Labels stay the text they were written as: YAML would read ``NO`` or ``12`` as something else."""
+    if value is None or isinstance(value, str):
+        return value
     from respine.parameters import Parameters
 
     field = Parameters.model_fields.get(name)
-    is_text = field is not None and field.annotation in (str, str | None)
-    return text if is_text and value is not None and not isinstance(value, str) else value
+    return text if field is not None and field.annotation in (str, str | None) else value
 
 
 def _from_file(file: Path) -> dict[str, Any]:
@@ -148,14 +154,18 @@ def _written(value: Any) -> str:
 
 def _check_labels(repository: Repository, folder: Path | None, asked: Mapping[str, Any]) -> None:
     """Refuse arm labels that are the same, or that the data set plainly does not have; the full check says the rest."""
-    labels = {name: asked[name] for name in ("treatment", "control") if asked.get(name) is not None}
-    data = folder or repository.root / _default_data()
-    if not labels or not data.exists():
+    labels = {name: asked[name] for name in ("treatment", "control") if isinstance(asked.get(name), str)}
+    if not labels or labels.get("treatment") == labels.get("control"):
         return
+    from respine.trial.arms import planned_arms
+    from respine.trial.contract import DEFAULT_DATA
     from respine.trial.dataset import read_settings
     from respine.trial.findings import Findings
 
-    found = _planned_arms(data)
+    data = folder or repository.root / DEFAULT_DATA
+    if not data.exists():
+        return
+    found = planned_arms(data)
     arms = f"the data set's arms are {', '.join(sorted(found))}"
     for name, label in labels.items():
         if found and label.strip() not in found:
@@ -167,28 +177,6 @@ def _check_labels(repository: Repository, folder: Path | None, asked: Mapping[st
     if settings.treatment == settings.control:
         other = "control" if "treatment" in labels else "treatment"
         raise RefusedError(f"treatment and control are both {settings.control!r}: set {other}, too; {arms}")
-
-
-def _default_data() -> str:
-    from respine.parameters import Parameters
-
-    return str(Parameters.model_fields["data"].default)
-
-
-def _planned_arms(data: Path) -> set[str]:
-    """Arm labels of a data set of plain CSV; nothing where reading them would need more."""
-    files = sorted(data.iterdir()) if data.is_dir() else []
-    adsl = next((path for path in files if path.name.lower() in ("adsl.csv", "adsl.csv.gz")), None)
-    if adsl is None:
-        return set()
-    try:
-        opened = gzip.open if adsl.suffix.lower() == ".gz" else open
-        with opened(adsl, "rt", encoding="utf-8-sig", newline="") as stream:
-            rows = csv.reader(stream)
-            column = [name.strip().upper() for name in next(rows)].index("TRT01P")
-            return {row[column].strip() for row in rows if len(row) > column} - {""}
-    except (OSError, EOFError, ValueError, StopIteration, csv.Error):
-        return set()
 
 
 def describe_parameters() -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ Need = Literal["required", "optional", "conditional"]
 MONTH_DAYS = 30.4375
 """Days of a month: 365.25 / 12."""
 
+DEFAULT_DATA = "data/respine-synthetic"
 DEFAULT_TREATMENT = "BM-MSC"
 DEFAULT_CONTROL = "Sham"
 DEFAULT_WINDOWS = {1: 21, 3: 30, 6: 30, 12: 60, 24: 60}

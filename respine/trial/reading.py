@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from respine.trial.contract import TABLES
 from respine.trial.csvfile import read_csv
-from respine.trial.sheet import Problem, Sheet, UnreadableError, cell_text, column_of
+from respine.trial.sheet import Problem, Sheet, UnreadableError, cell_text
 
 _NUMBER_COLUMNS = frozenset(c.name for t in TABLES.values() for c in t.columns if c.numeric)
 
@@ -51,15 +50,13 @@ def _pyreadstat(function: str) -> Callable[[Path], Sheet]:
     def read(path: Path) -> Sheet:
         import pyreadstat
 
-        frame, meta = getattr(pyreadstat, function)(str(path))
-        columns = [pa.chunked_array([pa.array(frame.iloc[:, i], from_pandas=True)]) for i in range(frame.shape[1])]
-        names = list(map(str, frame.columns))
-        for i, name in enumerate(names):
-            labels = meta.variable_value_labels.get(name)
-            if labels and not _is_number(name) and pa.types.is_primitive(columns[i].type):
-                cells = columns[i].to_pylist()
-                columns[i] = column_of([None if c is None else str(labels.get(c, cell_text(c))) for c in cells])
-        return Sheet(names, columns, np.arange(2, len(frame) + 2))
+        found, meta = getattr(pyreadstat, function)(str(path), output_format="dict")
+        for name, labels in meta.variable_value_labels.items():
+            cells = found[name]
+            if not _is_number(name) and all(c is None or isinstance(c, (int, float)) for c in cells):
+                found[name] = [None if c is None else str(labels.get(c, cell_text(c))) for c in cells]
+        columns = list(found.values())
+        return Sheet(list(found), columns, np.arange(2, len(columns[0]) + 2 if columns else 2))
 
     return read
 
@@ -86,7 +83,7 @@ def _read_dataset_json(path: Path) -> Sheet:
     ]
     whole = [rows[number - 2] for number in numbers]
     # A 'decimal' travels as text, to keep its digits: it is text here too and converted like a CSV cell.
-    columns = [column_of([row[i] for row in whole]) for i in range(len(names))]
+    columns = [[row[i] for row in whole] for i in range(len(names))]
     return Sheet(names, columns, numbers, problems)
 
 
@@ -230,7 +227,7 @@ def _read_workbook_sheet(path: Path, name: str) -> Sheet:
     keep = [i for i in range(width) if names[i] or any(cell is not None for cell in cells[i])]
     return Sheet(
         [names[i] for i in keep],
-        [column_of(cells[i]) for i in keep],
+        [cells[i] for i in keep],
         np.array([i for i, _ in rows], dtype=np.int64),
         problems,
     )

@@ -40,7 +40,7 @@ class Sheet:
     names
         Column names as written; they may repeat.
     columns
-        One array a name; an empty cell is null.
+        One array a name, or its cells in a list; an empty cell is null.
     rows
         The number of each row as a spreadsheet shows it, the header being row 1.
     problems
@@ -48,15 +48,28 @@ class Sheet:
     """
 
     names: list[str]
-    columns: list[pa.ChunkedArray]
+    columns: Sequence[pa.ChunkedArray | Sequence[object]]
     rows: npt.NDArray[np.int64]
     problems: list[Problem] = field(default_factory=list)
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> Sheet:
         """A table of a format that has rows and types of its own."""
-        columns = [column_of(c.to_pylist()) if pa.types.is_nested(c.type) else c for c in table.columns]
+        columns = [c.to_pylist() if pa.types.is_nested(c.type) else c for c in table.columns]
         return cls(list(table.column_names), columns, np.arange(2, table.num_rows + 2))
+
+    def arrays(self) -> list[pa.ChunkedArray]:
+        """The columns, all as arrays.
+
+        Those that were read as lists become arrays only here: pyarrow imports pandas for that, which takes longer than
+        looking up a label may.
+        """
+        return [c if isinstance(c, pa.ChunkedArray) else column_of(c) for c in self.columns]
+
+    def cells(self, column: int) -> Sequence[object]:
+        """The cells of one column; None where one is empty."""
+        cells = self.columns[column]
+        return cells.to_pylist() if isinstance(cells, pa.ChunkedArray) else cells
 
 
 def cell_text(value: object) -> str:

@@ -64,7 +64,9 @@ class TypedTable:
         repeated = sorted({name for name in names if name and names.count(name) > 1})
         for name in repeated:
             findings.add("repeated-column", spec.name, name, value=name, allowed="one column of this name, in any case")
-        raw = {name: column for name, column in zip(names, sheet.columns, strict=True) if name and name not in repeated}
+        raw = {
+            name: column for name, column in zip(names, sheet.arrays(), strict=True) if name and name not in repeated
+        }
         table = cls(spec, sheet.rows, not sheet.problems, raw)
         # Which of two columns is meant is not known: no rule reports its cells.
         table.bad = {name: np.ones(len(table), dtype=bool) for name in repeated}

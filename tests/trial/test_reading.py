@@ -234,6 +234,8 @@ def test_a_damaged_workbook_that_is_no_table(tmp_path: Path) -> None:
 
 # Formats
 
+Writer = Callable[[dict[str, pd.DataFrame], Path], None]
+
 
 def write_parquet(tables: dict[str, pd.DataFrame], folder: Path) -> None:
     for name, table in tables.items():
@@ -249,7 +251,7 @@ def write_parquet_categories(tables: dict[str, pd.DataFrame], folder: Path) -> N
         table.to_parquet(folder / f"{name}.parquet")
 
 
-def write_pyreadstat(extension: str) -> Callable[[dict[str, pd.DataFrame], Path], None]:
+def write_pyreadstat(extension: str) -> Writer:
     def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
         import pyreadstat
 
@@ -294,15 +296,20 @@ def same(left: Trial, right: Trial) -> None:
         pd.testing.assert_frame_equal(getattr(left, name), getattr(right, name), check_exact=True)
 
 
-@pytest.mark.parametrize(
-    "write",
-    [
-        write_parquet, write_parquet_categories, write_pyreadstat("xpt"), write_pyreadstat("sav"),
-        write_pyreadstat("dta"), write_json, write_ndjson, write_workbook,
-    ],
-    ids=["parquet", "categories", "xpt", "sav", "dta", "json", "ndjson", "xlsx"],
-)  # fmt: skip
-def test_formats_give_the_same_trial(tmp_path: Path, write: Callable[[dict[str, pd.DataFrame], Path], None]) -> None:
+FORMATS: dict[str, Writer] = {
+    "parquet": write_parquet,
+    "categories": write_parquet_categories,
+    "xpt": write_pyreadstat("xpt"),
+    "sav": write_pyreadstat("sav"),
+    "dta": write_pyreadstat("dta"),
+    "json": write_json,
+    "ndjson": write_ndjson,
+    "xlsx": write_workbook,
+}
+
+
+@pytest.mark.parametrize("write", FORMATS.values(), ids=FORMATS)
+def test_formats_give_the_same_trial(tmp_path: Path, write: Writer) -> None:
     original = load_trial(tiny_trial(tmp_path / "csv", adqs=put(3, AVAL="33.33333333333333")))
     tables = {name: pd.read_csv(tmp_path / f"csv/{name}.csv", dtype=str, keep_default_na=False) for name in TABLES}
     other = tmp_path / "other"

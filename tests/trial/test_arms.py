@@ -1,0 +1,48 @@
+"""The arms of a data set that is not checked yet."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from respine.trial.arms import planned_arms
+from tests.builders import put, tiny_tables, tiny_trial, typed_tables, without, write_gz
+from tests.trial.test_reading import FORMATS, Writer
+
+
+@pytest.mark.parametrize("write", FORMATS.values(), ids=FORMATS)
+def test_arms_are_read_from_every_format_without_pandas(tmp_path: Path, write: Writer) -> None:
+    write(typed_tables(tiny_tables(treatment="12", control="Placebo ü")), tmp_path)
+    program = (
+        "import sys; from pathlib import Path; from respine.trial.arms import planned_arms\n"
+        "print(*sorted(planned_arms(Path(sys.argv[1]))), 'pandas' in sys.modules, sep='|')"
+    )
+    command = [sys.executable, "-X", "utf8", "-c", program, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    assert (done.stdout, done.stderr) == ("12|Placebo ü|False\n", "")
+
+
+def test_packed_csv_with_a_mark_spaces_and_small_letters(tmp_path: Path) -> None:
+    write_gz(tmp_path / "ADSL.csv.gz", '\ufeffusubjid, trt01p\r\n1," A "\r\n2,B\r\n3,\r\n4\r\n')
+    assert planned_arms(tmp_path) == {"A", "B"}
+
+
+def test_what_cannot_be_read_has_no_arms(tmp_path: Path) -> None:
+    assert planned_arms(tmp_path) == set()
+    assert planned_arms(tiny_trial(tmp_path / "column", adsl=without("TRT01P"))) == set()
+    for name, content in {"adsl.xpt": b"?", "adsl.json": b"{", "adsl.parquet": b"", "trial.xlsx": b"PK"}.items():
+        folder = tmp_path / name.partition(".")[2]
+        folder.mkdir()
+        (folder / name).write_bytes(content)
+        assert planned_arms(folder) == set()
+
+
+def test_two_files_of_participants_are_for_checking_to_explain(tmp_path: Path) -> None:
+    folder = tiny_trial(tmp_path / "two", adsl=put(2, TRT01P="Other"))
+    (folder / "adsl.csv").rename(folder / "adsl.json")
+    pd.DataFrame({"TRT01P": ["A"]}).to_parquet(folder / "adsl.parquet")
+    assert planned_arms(folder) == set()
