@@ -39,7 +39,7 @@ def settled(
     """The same for values as they are; ``data`` may be among them."""
     asked = dict(asked)
     folder = _folder(repository, asked, data)
-    # Before anything is loaded that types are checked with: whatever is wrong is said at once.
+    # First, since the model of the parameters takes longer to load than a label takes to look up.
     _check_labels(repository, folder, asked)
     if asked:
         asked = validated(asked)
