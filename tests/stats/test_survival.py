@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +206,8 @@ def test_order_never_matters_and_time_scales(order: list[int], scale: float) -> 
 def test_missing_times_are_left_out() -> None:
     time, event, treatment = data("small")
     longer = [*time, np.nan], [*event, 0], [*treatment, True]
-    assert survival.hazard_ratio(*longer) == survival.hazard_ratio(time, event, treatment)
+    # As tuples, in which a missing number equals itself.
+    assert astuple(survival.hazard_ratio(*longer)) == astuple(survival.hazard_ratio(time, event, treatment))
     assert survival.kaplan_meier([np.nan, 1.0], [0, 1]).n == 1
 
 
@@ -270,7 +272,7 @@ def test_a_missing_stratum_leaves_its_participant_out() -> None:
     strata = [None] + ["a"] * 5 + ["b"] * 6
     found = survival.log_rank(time, event, treatment, strata=strata)
     expected = survival.log_rank(time[1:], event[1:], treatment[1:], strata=strata[1:])
-    assert found == expected
+    assert astuple(found) == astuple(expected)
     assert found.n == 11
 
 
