@@ -33,6 +33,9 @@ _FIT_NAMES: dict[Fit, str] = {
 # Linear predictors up to this are harmless; beyond it, the information is looked at.
 _LARGE_LINEAR_PREDICTOR = 15.0
 _LEAST_INFORMATION = 1e-10
+# Share of a column's SD that other columns must leave unexplained. Below it the cross-products, in which the share is
+# squared, could no longer tell a column of its own from rounding, and the fit would be given up.
+_COLLINEAR = 1e-6
 _ITERATIONS = 100
 _TOLERANCE = 1e-10
 _BLOCK = 1_000_000
@@ -199,8 +202,8 @@ def design_matrix(treated: npt.ArrayLike, covariates: pd.DataFrame) -> tuple[Flo
     """Design matrix of the logistic model, and the names of the terms that drop out.
 
     Columns: intercept, arm (1 under treatment), numeric covariates (centred and scaled to SD 1, which changes no
-    predicted risk), indicators of all but the first observed level of the others. A column that is constant or a linear
-    combination of those before it drops out.
+    predicted risk), indicators of all but the first observed level of the others. A column that is constant or, to a
+    millionth of its SD, a linear combination of those before it drops out.
 
     Parameters
     ----------
@@ -235,7 +238,7 @@ def design_matrix(treated: npt.ArrayLike, covariates: pd.DataFrame) -> tuple[Flo
         residual = scaled - known @ (known.T @ scaled)
         residual -= known @ (known.T @ residual)  # twice: once leaves rounding errors of the size of the column
         length = np.linalg.norm(residual)
-        if length <= 1e-8 * np.sqrt(len(arm)):
+        if length <= _COLLINEAR * np.sqrt(len(arm)):
             dropped.append(label)
         else:
             basis[:, len(columns)] = residual / length

@@ -1,10 +1,12 @@
-"""The report's numbers on the shipped data set, programmed a second time in R: tests/reference/trial.
+"""The report's numbers on two data sets, the shipped one and one of other arms, programmed a second time in R.
 
-The ids that are compared are the keys of ``answers`` in answers.json; its README says which are not, and why.
+The ids that are compared are the keys of ``answers`` in tests/reference/trial/answers.json and second.json.gz; the
+README there says which are not, and why.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import math
@@ -29,13 +31,21 @@ from respine.analyses import (
 )
 from respine.analyses.study import Study
 from respine.results import Estimate, Result, Results
-from tests.analyses.conftest import SHIPPED
+from respine.trial.synthetic import dataset_info, simulate_trial, write_dataset
+from respine.trial.synthetic_spec import SimulationSpec
+from tests.analyses.conftest import SHIPPED, study_of
 
-REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "trial" / "answers.json").read_text())
-ANSWERS: dict[str, dict[str, Any]] = REFERENCE["answers"]
-AGAIN = (
-    "the shipped data set is not the one the answers were computed from: run tests/reference/trial/recompute.R again"
+FOLDER = Path(__file__).parents[1] / "reference" / "trial"
+REFERENCE: dict[str, dict[str, Any]] = {
+    "shipped": json.loads((FOLDER / "answers.json").read_text()),
+    "second": json.loads(gzip.decompress((FOLDER / "second.json.gz").read_bytes())),
+}
+SECOND = SimulationSpec(
+    n_treatment=47, n_control=38, treatment="Cells 2x", control="Placebo", effect_vas=-18, effect_odi=-9, effect_t2=6
 )
+"""Small and unbalanced, with effects: separation within a subgroup, no event in an arm to month 12."""
+SECOND_SEED = 7
+AGAIN = "the data set is not the one the answers were computed from: run tests/reference/trial/recompute.R again"
 
 ANALYSES: dict[str, tuple[Callable[[Study], Results], float]] = {
     "participants": (participants.analyse, 0.95),
@@ -56,18 +66,28 @@ FIELDS = ("value", "lower", "upper", "p", "se", "df")
 COUNTS = ("n", "n_treatment", "n_control")
 
 
-def check_data() -> None:
-    """The shipped tables are those that R read."""
-    digests = {name: hashlib.sha256((SHIPPED / name).read_bytes()).hexdigest() for name in REFERENCE["data"]}
-    assert digests == REFERENCE["data"], AGAIN
+def check_data(folder: Path, data: str) -> None:
+    """The tables are those that R read."""
+    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in REFERENCE[data]["data"]}
+    assert digests == REFERENCE[data]["data"], AGAIN
 
 
-@pytest.fixture(scope="module")
-def numbers(shipped: Study) -> dict[str, dict[str, Result]]:
-    """By analysis its numbers, statements left out."""
-    check_data()
-    found = {name: analyse(shipped) for name, (analyse, _) in ANALYSES.items()}
-    return {name: {id: row for id, row in rows.items() if row.statistic != "statement"} for name, rows in found.items()}
+@pytest.fixture(scope="module", params=list(REFERENCE))
+def compared(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, dict[str, Result]], dict[str, dict[str, Any]]]:
+    """By analysis its numbers, statements left out, and the answers of R."""
+    data, folder = str(request.param), SHIPPED
+    if data == "second":
+        folder = tmp_path_factory.mktemp("second")
+        write_dataset(simulate_trial(SECOND, SECOND_SEED), dataset_info(SECOND), folder)
+    check_data(folder, data)
+    study = study_of(folder)
+    found = {name: analyse(study) for name, (analyse, _) in ANALYSES.items()}
+    numbers = {
+        name: {id: row for id, row in rows.items() if row.statistic != "statement"} for name, rows in found.items()
+    }
+    return numbers, REFERENCE[data]["answers"]
 
 
 def tolerance(field: str, answer: dict[str, Any]) -> float:
@@ -102,30 +122,33 @@ def disagreements(row: Estimate, answer: dict[str, Any]) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("analysis", ANALYSES)
-def test_every_number_is_that_of_the_second_program(numbers: dict[str, dict[str, Result]], analysis: str) -> None:
-    compared = {id: row for id, row in numbers[analysis].items() if id in ANSWERS}
-    wrong = [f"{id}: {what}" for id, row in compared.items() for what in disagreements(row, ANSWERS[id])]
+def test_every_number_is_that_of_the_second_program(compared: Any, analysis: str) -> None:
+    numbers, answers = compared
+    both = {id: row for id, row in numbers[analysis].items() if id in answers}
+    wrong = [f"{id}: {what}" for id, row in both.items() for what in disagreements(row, answers[id])]
     assert not wrong, f"{len(wrong)} disagreements\n" + "\n".join(wrong)
 
 
 @pytest.mark.parametrize("analysis", ANALYSES)
-def test_most_numbers_are_programmed_twice(numbers: dict[str, dict[str, Result]], analysis: str) -> None:
+def test_most_numbers_are_programmed_twice(compared: Any, analysis: str) -> None:
+    numbers, answers = compared
     ids = numbers[analysis]
-    once = [id for id in ids if id not in ANSWERS]
+    once = [id for id in ids if id not in answers]
     _, least = ANALYSES[analysis]
     assert len(ids) - len(once) >= least * len(ids), f"without an answer: {', '.join(once)}"
 
 
-def test_no_number_of_the_second_program_has_gone(numbers: dict[str, dict[str, Result]]) -> None:
+def test_no_number_of_the_second_program_has_gone(compared: Any) -> None:
+    numbers, answers = compared
     here = {id for rows in numbers.values() for id in rows}
-    gone = [id for id in ANSWERS if id not in here]
+    gone = [id for id in answers if id not in here]
     assert not gone, f"no analysis gives {', '.join(gone)}"
 
 
 def test_answers_of_other_data_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(REFERENCE["data"], "adqs.csv", "0" * 64)
+    monkeypatch.setitem(REFERENCE["shipped"]["data"], "adqs.csv", "0" * 64)
     with pytest.raises(AssertionError, match=r"run tests/reference/trial/recompute\.R again"):
-        check_data()
+        check_data(SHIPPED, "shipped")
 
 
 ROW = Estimate(statistic="mean", value=2.0, lower=1.0, upper=3.0, p=0.2, se=0.5, df=90.0, n=12)

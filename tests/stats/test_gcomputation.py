@@ -53,6 +53,20 @@ def test_equals_r(name, key):
         assert getattr(risks, covariance)[0] == near(answer[covariance])
 
 
+@pytest.mark.parametrize("away", [0, 1e-9, 1e-8, 3e-8, 1e-7])
+def test_a_covariate_that_nearly_repeats_another_leaves_the_answer_of_r(away):
+    """The same measure in other units, rounded late: the model is R's without it, and the note names it."""
+    data = pd.read_csv(REFERENCE / "pbc.csv")
+    noise = away * data["BILI"].std() * np.random.default_rng(1).standard_normal(len(data))
+    covariates = data.drop(columns=["response", "treated"]).assign(AGAIN=17.1 * (data["BILI"] + noise))
+    result = adjusted_risk_difference(data["response"], data["treated"], covariates)
+    assert result.difference.value == pytest.approx(
+        PUBLIC["pbc"]["risk_treatment"] - PUBLIC["pbc"]["risk_control"], rel=PUBLIC["tolerance"]
+    )
+    assert result.difference.se == pytest.approx(PUBLIC["pbc"]["se"], rel=PUBLIC["tolerance"])
+    assert result.difference.note.endswith("constant or collinear terms left out: AGAIN")
+
+
 @pytest.mark.parametrize("name", ["pbc", "heavy", "small"])
 def test_public_data_equal_r(name):
     """A public trial; a covariate whose extremes have linear predictors above 1,000; 7 + 7 with separation."""

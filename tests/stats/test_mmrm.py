@@ -173,6 +173,26 @@ def test_every_structure_of_nlme(covariance: Any, method: Any) -> None:
         assert mean.se == pytest.approx(row["SE"], rel=tolerance["se"])
 
 
+@pytest.mark.parametrize("covariance", ["un", "toeph", "ar1h", "csh"])
+def test_public_trial_that_half_had_left(covariance: Any) -> None:
+    """Both kinds of inference, from their definitions in R, on labels, a factor in words and monotone missing data."""
+    reference = answers("btheb.json")
+    expected = reference["answers"][covariance]
+    data = pd.read_csv(REFERENCE / "btheb.csv")
+    near = {"rtol": reference["tolerance"]}
+    for df, se in (("satterthwaite", "se"), ("kenward-roger", "kenward_roger_se")):
+        result = mmrm_by_visit(
+            data, "y", "id", "visit", "arm", baseline="base", factors=("drug", "length"), covariance=covariance, df=df
+        )
+        assert (result.covariance_structure, result.n_participants, result.n_observations) == (covariance, 97, 280)
+        assert result.deviance == pytest.approx(expected["deviance"], abs=1e-7)
+        found = [result.lsmeans[v, arm] for arm in ("treatment", "control") for v in result.differences]
+        found += result.differences.values()
+        np.testing.assert_allclose([e.value for e in found], expected["value"], **near)
+        np.testing.assert_allclose([e.se for e in found], expected[se], **near)
+        np.testing.assert_allclose([e.df for e in found], expected["df"], **near)
+
+
 PUBLIC = [f"growth.{c}.{m}" for c in ("un", "csh", "ar1h") for m in ("REML", "ML")]
 PUBLIC += [f"{d}.{c}.REML" for d, c in (("rats", "csh"), ("rats", "ar1h"))]
 PUBLIC += [f"chicks.{c}.REML" for c in ("un", "csh", "ar1h")]

@@ -295,6 +295,16 @@ local({
 })
 
 # --- subgroups of the response ----------------------------------------------------------------------------------------
+breslow_day <- function(cells) {  # with Tarone's correction; where a cell is empty the likelihood-ratio test would not do
+  odds <- mantelhaen.test(cells)$estimate  # of the corner cell, by Mantel and Haenszel
+  terms <- apply(cells, 3, function(m) {
+    r <- sum(m[1, ]); k <- sum(m[, 1]); n <- sum(m); low <- max(0, r + k - n); high <- min(r, k)
+    e <- solve_for(function(e) e * (n - r - k + e) - odds * (r - e) * (k - e), low, high)
+    c(m[1, 1], e, 1 / (1 / e + 1 / (r - e) + 1 / (k - e) + 1 / (n - r - k + e)))
+  })
+  away <- terms[1, ] - terms[2, ]; v <- terms[3, ]
+  pchisq(sum(away^2 / v) - sum(away)^2 / sum(v), ncol(terms) - 1, lower.tail = FALSE)
+}
 local({
   known <- primary[!is.na(primary$RESPONSE), ]
   cut_at <- function(x, cut) factor(ifelse(x < cut, paste0("lt", cut), paste0("ge", cut)), paste0(c("lt", "ge"), cut))
@@ -308,9 +318,14 @@ local({
       put_arms(place, t); put_difference(paste0(place, ".difference"), t)
     }
     d <- data.frame(y = known$RESPONSE, a = known$ARM, g = g)[!is.na(g), ]
-    stopifnot(table(d$y, d$a, d$g) > 0)  # with an empty cell the likelihood-ratio test would not do
-    lr <- anova(glm(y ~ a + g, binomial, d, epsilon = 1e-14), glm(y ~ a * g, binomial, d, epsilon = 1e-14), test = "Chisq")
-    put2(paste0("subgroups.", name, ".interaction"), t12, lr[2, 5], p = lr[2, 5], df = lr[2, 3])
+    cells <- table(d$y, d$a, d$g)
+    says <- apply(cells, 3, function(m) all(rowSums(m) > 0, colSums(m) > 0)); cells <- cells[, , says, drop = FALSE]
+    if (sum(says) < 2) { p <- NA; df <- NULL }
+    else if (all(cells > 0)) {
+      d <- d[d$g %in% levels(d$g)[says], ]; fit <- function(model) glm(model, binomial, d, epsilon = 1e-14)
+      lr <- anova(fit(y ~ a + g), fit(y ~ a * g), test = "Chisq"); p <- lr[2, 5]; df <- lr[2, 3]
+    } else { p <- breslow_day(cells); df <- sum(says) - 1 }
+    put2(paste0("subgroups.", name, ".interaction"), counts_of(d$y, d$a), p, p = p, df = df)
   }
 })
 
@@ -533,7 +548,10 @@ put_times <- function(outcome, d) {
   for (k in 1:2) {
     m <- sapply(ROLES, function(r) restricted[[r]][1, k]); s <- sapply(ROLES, function(r) restricted[[r]][2, k])
     id <- function(name) paste0("rmst.m", c(12, 24)[k], ".", name)
-    for (r in ROLES) put(place(id(r)), m[r], lower = m[r] - Z * s[r], upper = m[r] + Z * s[r], se = s[r], n = n[r])
+    for (r in ROLES) {
+      half <- if (s[r] > 0) Z * s[r] else NA  # no event yet: no interval
+      put(place(id(r)), m[r], lower = m[r] - half, upper = m[r] + half, se = s[r], n = n[r])
+    }
     b <- m[1] - m[2]; se <- sqrt(sum(s^2))
     compared(id("difference"), b, lower = b - Z * se, upper = b + Z * se, p = normal_p(b / se), se = se)
     b <- log(m[1] / m[2]); se <- sqrt(sum((s / m)^2))
@@ -658,4 +676,5 @@ about <- list(
   gls_away = gls_away)
 lines <- c(paste0("  ", sapply(names(about), json), ": ", sapply(about, json), ","), '  "answers": {',
            paste0("    ", sapply(names(answers), json), ": ", sapply(answers, json), c(rep(",", length(answers) - 1), "")), "  }")
-writeLines(c("{", lines, "}"), argument(4, "answers.json"))
+name <- argument(4, "answers.json"); output <- if (grepl("[.]gz$", name)) gzfile(name, "wb") else file(name, "wb")
+writeLines(c("{", lines, "}"), output); close(output)
