@@ -69,7 +69,10 @@ def layout(table: Table, medium: Medium) -> Layout:
     if room < gaps * medium.least_gap and any(words):
         available = int((medium.width - gaps * medium.least_gap) / character)
         breaking = [word and width > _ONE_LINE for width, word in zip(natural, words, strict=True)]
-        kept = [low if breaks else width for low, width, breaks in zip(least, natural, breaking, strict=True)]
+        # One character more, since letters differ.
+        kept = [low + 1 if breaks else width for low, width, breaks in zip(least, natural, breaking, strict=True)]
+        if sum(kept) > available:
+            breaking, kept = words, least
         # Where even the longest words do not fit, a share would be too little for some: left to Typst and the browser.
         if sum(kept) <= available:
             columns = [[_length(cell.text) for j, cell in _body(table) if j == i] for i in range(table.columns)]
