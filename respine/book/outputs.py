@@ -18,7 +18,8 @@ from sphinx.util.osutil import relative_uri
 from respine.book.collect import METADATA_KEY, Output
 from respine.book.roles import place_of_line, typographic
 from respine.book.svg import inline_svg
-from respine.book.tables import parse_table, table_html
+from respine.book.table_layout import screen_table
+from respine.book.tables import parse_table
 
 logger = logging.getLogger(__name__)
 
@@ -243,7 +244,7 @@ def _visit_body(self: Any, node: Element) -> None:
     # A drawing quoted on the page it stands on must not repeat its ids.
     prefix = f"quoted-{output.label}" if isinstance(node.parent, OutputQuote) else output.label
     if output.kind == "table":
-        inside = table_html(parse_table(output.content))
+        inside = screen_table(parse_table(output.content))
     else:
         inside = inline_svg(output.content, prefix, output.alt)
     # Wide content scrolls in its own box, which the keyboard must reach.

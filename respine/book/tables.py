@@ -6,7 +6,7 @@ Only what a table may hold is understood; anything else raises, so that no text 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal
@@ -153,11 +153,14 @@ def _trimmed(runs: list[Run]) -> list[Run]:
     return [run for run in runs if run.text]
 
 
-def table_html(table: Table) -> str:
-    """The table in plain semantic HTML: scopes, no ids, no styles."""
+def table_html(table: Table, *, dense: bool = False, shares: Sequence[float | None] = ()) -> str:
+    """The table in plain semantic HTML: scopes, no ids, no styles but what percentage of the width a column takes."""
+    widths = "".join("<col>" if share is None else f'<col style="width: {share:.0f}%">' for share in shares)
+    columns = f"<colgroup>{widths}</colgroup>\n" if widths else ""
+    name = "respine-table dense" if dense else "respine-table"
     head = "".join(f"<tr>{''.join(_header_html(cell) for cell in row)}</tr>\n" for row in table.header)
     body = "".join(_group_html(group, table) for group in table.groups)
-    return f'<table class="respine-table">\n<thead>\n{head}</thead>\n{body}</table>\n'
+    return f'<table class="{name}">\n{columns}<thead>\n{head}</thead>\n{body}</table>\n'
 
 
 def _header_html(cell: Cell) -> str:

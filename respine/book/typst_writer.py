@@ -23,8 +23,6 @@ from respine.book.typst_math import typst_math
 from respine.book.typst_tables import TEXT_WIDTH, output_table, typst_table
 from respine.book.typst_text import CONTROL, SPACES, label, printable, string, text
 
-SHORT_TABLE = 15
-"""Tables of up to so many rows are not divided between pages."""
 INTERNAL = "%"
 """What addresses of pages inside the report start with."""
 
@@ -310,17 +308,14 @@ class TypstWriter:
         shown = f"image({string(image['typst-file'])}, alt: {string(image.get('alt', ''))})"
         return self._numbered("image", number, self._content(caption) if caption is not None else "none", shown, node)
 
-    def _numbered(
-        self, kind: str, number: str | None, caption: str, shown: str, node: Element, *, whole: bool = False
-    ) -> str:
+    def _numbered(self, kind: str, number: str | None, caption: str, shown: str, node: Element) -> str:
         first = "numbering: none, outlined: false" if number is None else f'numbering: _ => "{number}"'
         names = [n for n in (page_label(self.docname, id) for id in node["ids"]) if n in self.report.wanted]
         supplement = "[Table]" if kind == "table" else "[Figure]"
         options = f"kind: {kind}, supplement: {supplement}, {first}, caption: {caption}"
         call = f"#figure({options}, {shown}){label(names[0]) if names else ';'}"
-        if kind == "image":
-            return f"\n#respine-here-or-next-top[{call}];\n"
-        return f"\n#block(breakable: false, width: 100%)[{call}];\n" if whole else f"\n{call}\n"
+        place = "respine-whole-or-divided" if kind == "table" else "respine-here-or-next-top"
+        return f"\n#{place}[{call}];\n"
 
     # Tables and figures of the chapters
 
@@ -334,9 +329,8 @@ class TypstWriter:
     def _output(self, node: Element, output: Output, number: str | None) -> str:
         said = self._caption(next(n for n in node if isinstance(n, nodes.caption)))
         if output.kind == "table":
-            table = parse_table(output.content)
-            whole = sum(len(group.rows) for group in table.groups) <= SHORT_TABLE
-            return self._numbered("table", number, said, output_table(table, output.notes), node, whole=whole)
+            shown = output_table(parse_table(output.content), output.notes)
+            return self._numbered("table", number, said, shown, node)
         width = min(self._drawing(output), TEXT_WIDTH)
         file, alt = string(f"figures/{output.label}.svg"), string(_one_line(output.alt))
         shown = f"image({file}, width: {width:.1f}pt, alt: {alt})"

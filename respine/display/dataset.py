@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
 from typing import Any, cast
 
@@ -95,7 +96,7 @@ def dictionary_table(dictionary: pd.DataFrame) -> Table:
     rows = tuple(
         Row(
             str(row["column"]),
-            (row["label"], row["type"], row["values"], row["need"]),
+            (row["label"], row["type"], _unit(row["values"]), row["need"]),
             f"{row['table']}: {TABLES[row['table']]}",
         )
         for row in dictionary.to_dict("records")
@@ -138,6 +139,8 @@ def assumptions_table(assumptions: pd.DataFrame) -> Table:
     )
 
 
+# A hyphen before a number, not that of a range, a date or a name.
+_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 _GROUPS = {
     "vas": "Pain (VAS)", "odi": "Disability (ODI)", "sf36": "SF-36", "latent": "Latent severity", "t2": "Disc T2",
     "dsa": "Anti-HLA antibodies", "ae": "Adverse events", "shipped": "Shipped data set", "missing": "Missing data",
@@ -152,7 +155,12 @@ def _group(name: str) -> str:
 
 
 def _with_unit(row: Mapping[Hashable, Any]) -> str:
-    return f"{row['value']} ({row['unit']})" if row["unit"] else str(row["value"])
+    value = _MINUS.sub("\N{MINUS SIGN}", str(row["value"]))
+    return f"{value} ({_unit(row['unit'])})" if row["unit"] else value
+
+
+def _unit(text: str) -> str:
+    return str(text).replace("m2", "m²")
 
 
 def _part(row: Mapping[Hashable, Any]) -> str:

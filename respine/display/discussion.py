@@ -13,7 +13,7 @@ from respine.analyses.study import Arms, Study
 from respine.display import wording
 from respine.display.numbers import format_p, format_result
 from respine.display.outputs import Figure, Row, Table, figure
-from respine.display.style import GREY, INK, canvas, short
+from respine.display.style import GREY, INK, canvas, sides
 from respine.display.tables import EMPTY, footnotes
 from respine.results import Result, Results
 from respine.trial.trial import ROLES
@@ -39,12 +39,7 @@ def summary_figure(results: Results, study: Study) -> Figure:
             (1.02, 0), xycoords=("axes fraction", "data"), va="center", fontsize=8.5, annotation_clip=False,
         )  # fmt: skip
     arms = study.arms
-    left, right = f"← favours {short(arms.control)}", f"favours {short(arms.treatment)} →"
-    for text, x, align in ((left, -4, "right"), (right, 4, "left")):
-        axes[0].annotate(
-            text, (0, 1), xycoords=("data", "axes fraction"), xytext=(x, 2), textcoords="offset points", ha=align,
-            va="bottom", fontsize=8, color=GREY, annotation_clip=False,
-        )  # fmt: skip
+    sides(axes[0], f"favours {arms.control}", f"favours {arms.treatment}")
     data = pd.DataFrame(
         [
             {

@@ -11,7 +11,7 @@ import pandas as pd
 
 from respine.display.numbers import NOT_ESTIMABLE, format_level, format_result
 from respine.display.outputs import Figure, figure
-from respine.display.style import COLOUR, GREY, INK, LINE, MARKER, broken, canvas, short
+from respine.display.style import COLOUR, GREY, INK, LINE, MARKER, broken, canvas, short, sides
 from respine.results import Result
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def forest(
     drawing, (ax,) = canvas(0.75 + ROW_HEIGHT * (len(rows) + 1))
     for y, row in enumerate(rows):
         _forest_line(ax, y, row, scale)
-    _forest_numbers(ax, rows)
+    _forest_numbers(ax, rows, above=_favours(ax, null, arms, higher_is_better))
     if log:
         from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
@@ -82,7 +82,6 @@ def forest(
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     ax.set_xlabel(xlabel)
-    _favours(ax, null, arms, higher_is_better)
     data = pd.DataFrame(
         [
             {
@@ -113,15 +112,27 @@ def _forest_line(ax: Axes, y: int, row: ForestRow, scale: float) -> None:
     ax.plot([result.value * scale], [y], marker="D" if row.main else "o", color=INK, markersize=6 if row.main else 4.5)
 
 
-def _forest_numbers(ax: Axes, rows: Sequence[ForestRow]) -> None:
-    """Beside the axis, a column of estimates with their intervals and one of the n of each arm, both headed."""
+def _forest_numbers(ax: Axes, rows: Sequence[ForestRow], *, above: int) -> None:
+    """Beside the axis, a column of estimates with their intervals and one of the n of each arm, both headed.
+
+    The headings stand over the lines of text ``above`` the axis, which may reach beyond it.
+    """
     texts = [_with_interval(row.result) for row in rows]
     # The second column starts where the longest estimate ends.
     columns = {0: texts, 4.3 * max(map(len, texts), default=0) + 8: [row.n for row in rows]}
     level = next((row.result.level for row in rows if row.result is not None and row.result.estimable), 0.95)
     for (at, column), heading in zip(columns.items(), (f"difference ({format_level(level)} CI)", "n"), strict=True):
         if any(column):
-            _beside(ax, heading, ("axes fraction", "axes fraction"), 1.0, (at, 13), color=GREY, fontsize=8, va="bottom")
+            _beside(
+                ax,
+                heading,
+                ("axes fraction", "axes fraction"),
+                1.0,
+                (at, 3 + 10 * above),
+                color=GREY,
+                fontsize=8,
+                va="bottom",
+            )
         for y, (text, row) in enumerate(zip(column, rows, strict=True)):
             weight = "semibold" if row.main else "regular"
             _beside(ax, text, ("axes fraction", "data"), y, (at, 0), fontsize=8.5, fontweight=weight, va="center")
@@ -140,14 +151,9 @@ def _with_interval(result: Result | None) -> str:
     return f"{format_result(result, 'number')} ({format_result(result, 'ci')})" if result.estimable else NOT_ESTIMABLE
 
 
-def _favours(ax: Axes, null: float, arms: Arms, higher_is_better: bool) -> None:
-    treatment, control = short(arms.treatment), short(arms.control)
-    left, right = (control, treatment) if higher_is_better else (treatment, control)
-    for text, x, offset, align in ((f"← favours {left}", null, -4, "right"), (f"favours {right} →", null, 4, "left")):
-        ax.annotate(
-            text, (x, 1), xycoords=("data", "axes fraction"), xytext=(offset, 2), textcoords="offset points",
-            ha=align, va="bottom", fontsize=8, color=GREY, annotation_clip=False,
-        )  # fmt: skip
+def _favours(ax: Axes, null: float, arms: Arms, higher_is_better: bool) -> int:
+    left, right = (arms.control, arms.treatment) if higher_is_better else (arms.treatment, arms.control)
+    return sides(ax, f"favours {left}", f"favours {right}", null=null)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pandas as pd
 
 from respine.analyses.response import COMPONENTS, MARGIN, ROLES, TESTS
@@ -10,7 +12,7 @@ from respine.display import wording
 from respine.display.figures import ForestRow, forest, label_ends
 from respine.display.numbers import format_level, format_p, format_percent, format_points, format_result
 from respine.display.outputs import Figure, Row, Table, figure
-from respine.display.style import COLOUR, GREY, INK, LINE, canvas, short
+from respine.display.style import COLOUR, GREY, INK, LINE, canvas
 from respine.display.tables import EMPTY, Comparison, Line, comparison_table, estimate_table, footnotes
 from respine.parameters import Parameters
 from respine.results import Results
@@ -150,14 +152,9 @@ def component_table(results: Results, study: Study) -> Table:
     lines, arms, parameters = [], study.arms, study.parameters
     for name in COMPONENTS:
         treatment, control = (results[f"response.component.{name}.{role}"] for role in ROLES)
-        lines.append(
-            Comparison(
-                f"{COMPONENT_NAMES[name]}, n (%)",
-                _share(results, treatment.id) + (f" of {treatment.n}" if treatment.estimable else ""),
-                _share(results, control.id) + (f" of {control.n}" if control.estimable else ""),
-                results[f"response.component.{name}.difference"],
-            )
-        )
+        shares = [format_result(r, "fraction") if r.estimable else EMPTY for r in (treatment, control)]
+        difference = results[f"response.component.{name}.difference"]
+        lines.append(Comparison(f"{COMPONENT_NAMES[name]}, n of N (%)", shares[0], shares[1], difference))
     return comparison_table(
         lines,
         label="tbl-response-components",
@@ -226,7 +223,7 @@ def cumulative_figure(curves: pd.DataFrame, study: Study) -> Figure:
         if code in rules:
             ax.axvline(rules[code], color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
             ax.annotate(
-                f"rule: {rules[code]:g}%", (rules[code], 1), xycoords=("data", "axes fraction"), xytext=(3, -8),
+                f"rule: {rules[code]:g}%", (rules[code], 0), xycoords=("data", "axes fraction"), xytext=(3, 3),
                 textcoords="offset points", color=GREY, fontsize=8,
             )  # fmt: skip
         ax.set_title(f"{name}: n = {n['treatment']} and {n['control']}")
@@ -262,7 +259,8 @@ def posterior_figure(results: Results, densities: pd.DataFrame, arms: Arms) -> F
     reach = _posterior_reach(densities)
     ax.set_xlim(-reach, reach)
     ax.set_ylim(bottom=0)
-    ax.set_xlabel(f"Difference in responders ({short(arms.treatment)} − {short(arms.control)}), percentage points")
+    axis = f"Difference in responders ({arms.treatment} − {arms.control}), percentage points"
+    ax.set_xlabel(textwrap.fill(axis, 90))
     ax.set_ylabel("Posterior density")
     ids = [f"response.bayes.{prior}.difference" for prior in PRIOR_LINES]
     flat = results["response.bayes.flat.difference"]
@@ -307,7 +305,7 @@ def bayes_table(results: Results, level: float) -> Table:
         columns=("Prior", "Mean", f"{format_level(level)} CrI", "P(difference > 0)", "P(difference > margin)"),
         rows=tuple(rows),
         notes=(
-            "CrI, equal-tailed credible interval. "
+            "CrI, equal-tailed credible interval. Priors: "
             + "; ".join(results[f"response.bayes.{prior}.difference"].method for prior in PRIOR_LINES)
             + f". The margin is {100 * MARGIN:g} percentage points.",
             *footnotes(results[i] for i in ids),

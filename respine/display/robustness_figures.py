@@ -80,8 +80,8 @@ def tipping_figure(results: Results, study: Study) -> Figure:
         axis.set_ticks(range(0, len(grid), every), [f"{d:g}" for d in grid[::every]])
         axis.set_tick_params(length=0)
     ax.spines[["left", "bottom"]].set_visible(False)
-    ax.set_xlabel(f"Worse than imputed with {short(arms.control)}, mm VAS")
-    ax.set_ylabel(f"Worse than imputed with\n{short(arms.treatment)}, mm VAS")
+    ax.set_xlabel(f"Worse than imputed with {short(arms.control, 40)}, mm VAS")
+    ax.set_ylabel(f"Worse than imputed with\n{short(arms.treatment, 36)}, mm VAS")
     tipped = sum(conclusion(r, alpha) not in (held, None) for r in cells.values())
     lettering = "estimate in points, p-value beneath" if len(grid) <= _LARGEST_LETTERED else "estimates in the download"
     return figure(
@@ -198,7 +198,7 @@ def rules_figure(results: Results, study: Study) -> Figure:
 
 def _favours(left: Axes, right: Axes, arms: Arms) -> None:
     """Above the panels, which way of the vertical axis favours which arm."""
-    treatment, control = short(arms.treatment), short(arms.control)
+    treatment, control = short(arms.treatment, 40), short(arms.control, 40)
     for ax, x, text in ((left, 0, f"↑ favours {treatment}"), (right, 1, f"↓ favours {control}")):
         words = ax.annotate(
             text, (x, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points",

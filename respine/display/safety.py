@@ -12,7 +12,7 @@ from respine.analyses.study import Arms, Study
 from respine.display import wording
 from respine.display.numbers import format_level, format_p, format_percent, format_result
 from respine.display.outputs import Figure, Row, Table, figure
-from respine.display.style import COLOUR, GREY, INK, MARKER, canvas, short
+from respine.display.style import COLOUR, GREY, INK, MARKER, canvas, sides
 from respine.display.tables import EMPTY, Comparison, comparison_table, footnotes
 from respine.inert import visible
 from respine.results import Result, Results, to_sort_by
@@ -287,6 +287,8 @@ def _finish(left: Axes, right: Axes, labels: list[str], arms: Arms) -> None:
     left.set_xlabel("Participants, %")
     right.axvline(0, color=GREY, linewidth=0.8, zorder=0)
     right.set_xlabel("Difference, percentage points")
+    # A marker at 0% reaches over the axis, towards the term.
+    left.tick_params(axis="y", pad=8)
     for ax in (left, right):
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
@@ -302,12 +304,7 @@ def _finish(left: Axes, right: Axes, labels: list[str], arms: Arms) -> None:
         )
     reach = max(abs(limit) for limit in right.get_xlim())
     right.set_xlim(-reach, reach)
-    fewer, more = f"← more with {short(arms.control, 22)}", f"more with {short(arms.treatment, 22)} →"
-    for text, x, align in ((fewer, -4, "right"), (more, 4, "left")):
-        right.annotate(
-            text, (0, 1), xycoords=("data", "axes fraction"), xytext=(x, 2), textcoords="offset points", ha=align,
-            va="bottom", fontsize=8, color=GREY, annotation_clip=False,
-        )  # fmt: skip
+    sides(right, f"more with {arms.control}", f"more with {arms.treatment}")
 
 
 def _marker(role: str) -> dict[str, Any]:

@@ -86,14 +86,32 @@ def canvas(height: float, *, columns: int = 1, rows: int = 1, **options: object)
 
 
 def short(label: str, width: int = 28) -> str:
-    """An arm's label as a figure can hold it; captions and tables give it whole."""
-    return label if len(label) <= width else label[: width - 1].rstrip() + "…"
+    """An arm's label as a figure can hold it, cut between words where they allow; captions and tables give it whole."""
+    if len(label) <= width:
+        return label
+    cut = label[: width - 1]
+    words = cut.rpartition(" ")[0]
+    return (words if len(words) >= width // 2 else cut).rstrip() + "…"
 
 
 def broken(label: str, width: int = 20) -> str:
-    """An arm's label as it stands beside a line: whole if two lines hold it."""
+    """An arm's label as it stands beside a line: whole if two lines hold it, these as even as they can be."""
     lines = textwrap.wrap(label, width) or [label]
-    return "\n".join(lines if len(lines) <= 2 else [lines[0], short(" ".join(lines[1:]), width)])
+    if len(lines) > 2:
+        return "\n".join([lines[0], short(" ".join(lines[1:]), width)])
+    even = (textwrap.wrap(label, narrower, break_long_words=False) for narrower in range(1, width + 1))
+    return "\n".join(next((found for found in even if len(found) == len(lines)), lines))
+
+
+def sides(ax: Axes, left: str, right: str, *, null: float = 0.0) -> int:
+    """Say above the axis what lies on either side of the line of no difference; returns the lines that it takes."""
+    texts = broken(f"← {left}", 30), broken(f"{right} →", 30)
+    for text, offset, align in zip(texts, (-4, 4), ("right", "left"), strict=True):
+        ax.annotate(
+            text, (null, 1), xycoords=("data", "axes fraction"), xytext=(offset, 2), textcoords="offset points",
+            ha=align, va="bottom", fontsize=8, linespacing=1.1, color=GREY, annotation_clip=False,
+        )  # fmt: skip
+    return max(text.count("\n") + 1 for text in texts)
 
 
 def better(ax: Axes, *, lower_is_better: bool, along: str = "y") -> None:

@@ -183,6 +183,39 @@ def test_notes_never_stand_on_a_page_without_their_table(tmp_path: Path, rows: i
     assert f"Row{rows - 1}" in page
 
 
+@pytest.mark.parametrize("rows", range(34, 46))
+def test_a_last_group_of_few_rows_stays_with_the_notes(tmp_path: Path, rows: int) -> None:
+    cells = tuple(Row(f"Row{k}", ("1",), group="Many" if k < rows - 2 else "Few") for k in range(rows))
+    table = Table(label="tbl-long", caption="Long.", columns=("Name", "n"), rows=cells, notes=("NOTE",))
+    source = output_table(parse_table(table.bundle()[0]["text/html"]), table.notes)
+    pages = set_by_template(tmp_path, f"= One\n#figure(kind: table, supplement: [Table], caption: [Long.], {source})")
+    (page,) = [page for page in pages if "NOTE" in page]
+    assert all(words in page for words in ("Few", f"Row{rows - 2}", f"Row{rows - 1}"))
+
+
+@pytest.mark.parametrize("rows", range(38, 50))
+def test_a_row_that_heads_indented_ones_never_ends_a_page(tmp_path: Path, rows: int) -> None:
+    cells = tuple(Row(f"Row{k}" if k % 2 else f"Head{k}", ("1",), indent=k % 2) for k in range(2 * rows))
+    table = Table(label="tbl-long", caption="Long.", columns=("Name", "n"), rows=cells)
+    source = output_table(parse_table(table.bundle()[0]["text/html"]))
+    figure = f"#figure(kind: table, supplement: [Table], caption: [Long.], {source})"
+    pages = set_by_template(tmp_path, f"= One\n#v({rows}pt)\n{figure}")
+    for k in range(0, 2 * rows, 2):
+        (page,) = [page for page in pages if re.search(rf"Head{k}\b", page)]
+        assert re.search(rf"Row{k + 1}\b", page)
+
+
+def test_a_figure_that_waits_does_not_part_the_rows_of_a_long_table(tmp_path: Path) -> None:
+    cells = tuple(Row(f"Row{k}", ("1",)) for k in range(40))
+    table = Table(label="tbl-long", caption="Long.", columns=("Name", "n"), rows=cells)
+    source = output_table(parse_table(table.bundle()[0]["text/html"]))
+    drawing = '#figure(kind: image, supplement: [Figure], alt: "x", caption: [Drawing.], rect(height: 300pt))'
+    long = f"#figure(kind: table, supplement: [Table], caption: [Long.], {source})"
+    body = f"= One\n#lorem(380)\n\n#respine-here-or-next-top[{drawing};];\n\n#respine-whole-or-divided[{long};];"
+    whole = "".join(set_by_template(tmp_path, body))
+    assert whole.index("Drawing.") < whole.index("Row0")
+
+
 def test_a_layout_that_finds_no_rest_is_set_in_place(tmp_path: Path) -> None:
     source = tmp_path / "report.typ"
     source.write_text(

@@ -13,7 +13,7 @@ from lxml import etree
 from respine.analyses.study import Arms
 from respine.display.figures import ForestRow, Series, forest, n_under_axis, over_time
 from respine.display.outputs import figure
-from respine.display.style import canvas
+from respine.display.style import broken, canvas, short, sides
 from respine.results import Estimate, Result, Results
 
 CHAPTERS = sorted((Path(__file__).parents[2] / "chapters").glob("*.ipynb"))
@@ -94,3 +94,19 @@ def test_names_of_lines_that_end_together_do_not_overlap() -> None:
 
     made = figure(drawing, label="fig-y", caption="y", alt="y", data=pd.DataFrame())
     assert not outside(made.svg)
+
+
+def test_names_are_cut_between_words_and_broken_evenly() -> None:
+    assert short("Saline placebo injection", 18) == "Saline placebo…"
+    assert short("Rexlemestrocel-L", 18) == "Rexlemestrocel-L"
+    assert short("x" * 30, 18) == "x" * 17 + "…"
+    assert broken("Rexlemestrocel-L 6 million cells") == "Rexlemestrocel-L\n6 million cells"
+    assert broken("Sham") == "Sham"
+
+
+def test_the_sides_of_no_difference_name_long_arms_whole_in_two_lines() -> None:
+    _, (ax,) = canvas(1.5)
+    assert sides(ax, "favours Saline placebo injection", "favours Rexlemestrocel-L 6 million cells") == 2
+    said = " ".join(text.get_text().replace("\n", " ") for text in ax.texts)
+    assert "← favours Saline placebo injection" in said
+    assert "favours Rexlemestrocel-L 6 million cells →" in said

@@ -75,7 +75,7 @@ def wide_table() -> Table:
         columns=("Outcome", *(f"{arm}\nmonth {m}" for m in months for arm in ("BM-MSC", "Sham"))),
         rows=tuple(
             Row(f"Outcome number {k}", tuple(f"{-k * 1.5 - j:.1f} ({10 + j}.2)".replace("-", "−") for j in range(10)))
-            for k in range(40)
+            for k in range(70)
         ),
         spanners=(("Early", 1, 4), ("Late", 5, 10)),
         notes=("Mean change (SD), mm.",),
