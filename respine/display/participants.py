@@ -15,6 +15,7 @@ from respine.display.outputs import Figure, Row, Table, figure
 from respine.display.style import COLOUR, INK, canvas
 from respine.display.tables import EMPTY
 from respine.display.wording import counted, literal
+from respine.inert import visible
 from respine.results import Results
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _wrapped(lines: list[str]) -> list[str]:
     out: list[str] = []
     for text in lines:
         # A count stays in one piece.
-        line = re.sub(r"\(n = (\d+)\)$", "(n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}\\1)", text)
+        line = re.sub(r"\(n = (\d+)\)$", "(n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}\\1)", visible(text))
         indent = line[: len(line) - len(line.lstrip())]
         out += [
             indent + part

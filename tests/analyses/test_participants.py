@@ -79,3 +79,13 @@ def test_everybody_treated_is_said_without_two_negatives(shipped: Study) -> None
     )
     said = display.sentences(results, shipped.arms)["participants.deviations"].text
     assert said.endswith("received the other arm's treatment and everybody was treated.")
+
+
+def test_reasons_cannot_turn_the_direction_of_the_flow(shipped: Study) -> None:
+    results = Results(
+        r.replace(parameter="\u202ereversed") if ".excluded." in r.id else r
+        for r in participants.analyse(shipped).values()
+    )
+    lines = display._contents(results, shipped.arms, 12)["excluded"]
+    assert any("\\u202ereversed" in line for line in lines)
+    assert not any("\u202e" in line for line in lines)
