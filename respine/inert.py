@@ -7,27 +7,31 @@ import unicodedata
 
 _FORMULA_START = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+# Marks that turn the direction of what follows them, beyond the cell or line they stand in.
+_DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def csv_text(value: object) -> str:
-    """Text for one CSV cell: what a spreadsheet would run as a formula gets a leading apostrophe.
+    """Text for one CSV cell: what a spreadsheet would run as a formula gets a leading apostrophe; no direction marks.
 
     >>> csv_text("=cmd|' /C calc'!A0")
     "'=cmd|' /C calc'!A0"
     >>> csv_text("-1.5")
     '-1.5'
+    >>> csv_text("\u202egnp.exe")
+    '\\u202egnp.exe'
     """
-    text = str(value)
+    text = _DIRECTION.sub(lambda mark: _escaped(mark[0]), str(value))
     if text.startswith(_FORMULA_START) and not _NUMBER.fullmatch(text):
         return "'" + text
     return text
 
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode()
 
 
 def visible(value: object, width: int | None = None) -> str:

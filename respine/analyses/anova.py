@@ -58,6 +58,10 @@ def not_computable(complete: pd.DataFrame) -> str:
     spread = complete.groupby(["ARM", "AVISITN"])["CHG"].agg(lambda x: x.max() - x.min())
     if (spread == 0).any():
         return "the changes do not vary within an arm at a visit"
+    by_visit = complete["CHG"] - complete.groupby(["ARM", "AVISITN"])["CHG"].transform("mean")
+    own = by_visit - by_visit.groupby(complete["USUBJID"]).transform("mean")
+    if own.abs().max() <= 1e-10 * complete["CHG"].abs().max():
+        return "from visit to visit all participants of an arm change by the same amount"
     return ""
 
 

@@ -105,6 +105,8 @@ def _mixed_model(results: Results, study: Study, changes: pd.DataFrame) -> None:
 
 def noted(estimate: Estimate, fitted: MMRMResult) -> Estimate:
     """An estimate with what is to be said of its whole model: terms that dropped out, visits left out."""
+    if not estimate.estimable:
+        return estimate  # its reason says it all
     return estimate.replace(note="; ".join(dict.fromkeys(filter(None, (estimate.note, *fitted.notes)))))
 
 

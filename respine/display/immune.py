@@ -30,6 +30,7 @@ INTENSITIES = ("dsa1", "dsa2")
 FLOOR = 1.0
 """Where the logarithmic axis ends: smaller intensities, 0 among them, are drawn here."""
 NO_DATA = "No data on donor-specific antibodies"
+NOBODY_LATER = "Nobody who was without donor-specific antibodies before the injection was tested later."
 
 
 def has_data(results: Results) -> bool:
@@ -222,27 +223,32 @@ def sentences(results: Results, study: Study) -> Results:
     difference = results["immune.new.either.difference"]
     new = _by_arm(results, "immune.new.either", study.arms)
     compared = f"{wording.sentence(wording.difference(difference, 'difference'))} {_reading(difference, study.arms)}"
-    said.state(
-        "immune.key",
-        "Among participants without donor-specific antibodies before the injection who were tested later, "
-        f"antibodies of either class appeared in {new}. {compared}",
-    )
-    said.state("immune.abstract", f"New donor-specific antibodies appeared in {new}. {compared}")
+    if new:
+        said.state(
+            "immune.key",
+            "Among participants without donor-specific antibodies before the injection who were tested later, "
+            f"antibodies of either class appeared in {new}. {compared}",
+        )
+        said.state("immune.abstract", f"New donor-specific antibodies appeared in {new}. {compared}")
+    else:
+        for name in ("key", "abstract"):
+            said.state(f"immune.{name}", NOBODY_LATER)
     before = _by_arm(results, "immune.either.m0", study.arms)
-    said.state("immune.baseline", f"Before the injection, antibodies of either class were present in {before}.")
+    present = f"Before the injection, antibodies of either class were present in {before}."
+    said.state("immune.baseline", present if before else "Nobody was tested before the injection.")
     said.state("immune.response", _response(results))
     return said
 
 
 def _by_arm(results: Results, prefix: str, arms: Arms) -> str:
-    """How many are positive, by arm; an arm without tests is said to be so."""
+    """How many are positive, by arm; an arm without tests is said to be so. Empty where neither has any."""
     known, untested = [], ""
     for role in ROLES:
         if results[f"{prefix}.{role}"].estimable:
             known.append(f"{{{prefix}.{role}|fraction}} with {wording.literal(arms[role])}")
         else:
             untested += f" (nobody was tested with {wording.literal(arms[role])})"
-    return (wording.listed(known) or "none") + untested
+    return wording.listed(known) + untested if known else ""
 
 
 def _reading(difference: Result, arms: Arms) -> str:

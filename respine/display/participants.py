@@ -15,6 +15,7 @@ from respine.display.outputs import Figure, Row, Table, figure
 from respine.display.style import COLOUR, INK, canvas
 from respine.display.tables import EMPTY
 from respine.display.wording import counted, literal
+from respine.inert import visible
 from respine.results import Results
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ GAP = 0.27
 BOX_WIDTH = {"middle": 2.5, "side": 2.75, "arm": 2.95}
 MOST_REASONS = 8
 WRAP = 44
+NO_REASON = "no reason for leaving the study is recorded"
+"""Reasons are optional: without any, nobody can tell whether somebody left."""
 
 
 def flow_diagram(results: Results, arms: Arms, primary_month: float) -> Figure:
@@ -54,7 +57,10 @@ def flow_diagram(results: Results, arms: Arms, primary_month: float) -> Figure:
     _arrows(ax, bottoms, width / 2, centre, side - BOX_WIDTH["side"] / 2)
     counts = [r for r in results.values() if r.statistic == "count"]
     data = pd.DataFrame([{"id": r.id, "reason": r.parameter, "participants": int(r.value)} for r in counts])
-    n = {role: int(results[f"participants.randomised.{role}"].value) for role in participants.ROLES}
+    n, left = (
+        {role: int(results[f"participants.{what}.{role}"].value) for role in participants.ROLES}
+        for what in ("randomised", "discontinued")
+    )
     return figure(
         drawing,
         label="fig-flow",
@@ -65,12 +71,15 @@ def flow_diagram(results: Results, arms: Arms, primary_month: float) -> Figure:
         alt=(
             f"{int(results['participants.screened'].value)} screened, {sum(n.values())} randomised: "
             f"{n['treatment']} to {arms.treatment} and {n['control']} to {arms.control}; "
-            f"{int(results['participants.discontinued.treatment'].value)} and "
-            f"{int(results['participants.discontinued.control'].value)} left the study early."
+            f"{_early(left)}."
         ),
         data=data,
         results=[r.id for r in counts],
     )
+
+
+def _early(left: dict[str, int]) -> str:
+    return f"{left['treatment']} and {left['control']} left the study early" if any(left.values()) else NO_REASON
 
 
 def _contents(results: Results, arms: Arms, primary_month: float) -> dict[str, list[str]]:
@@ -88,6 +97,7 @@ def _contents(results: Results, arms: Arms, primary_month: float) -> dict[str, l
         "excluded": _wrapped(lines),
         "randomised": [f"Randomised (n = {n('randomised.overall')})"],
     }
+    someone = any(n(f"discontinued.{role}") for role in participants.ROLES)
     for role in participants.ROLES:
         label = arms[role]
         allocated = [f"Allocated to {label} (n = {n(f'randomised.{role}')})"]
@@ -97,7 +107,7 @@ def _contents(results: Results, arms: Arms, primary_month: float) -> dict[str, l
         prefix = "participants.discontinued."
         left = [r for r in results.values() if r.id.startswith(prefix) and r.arm == role and r.parameter]
         followed = [f"Seen at month {primary_month:g} (n = {n(f'seen.m{primary_month:g}.{role}')})"]
-        followed += [f"left the study early (n = {n(f'discontinued.{role}')})"]
+        followed += [f"left the study early (n = {n(f'discontinued.{role}')})" if someone else NO_REASON]
         followed += [f"\u2003{r.parameter.lower()} (n = {int(r.value)})" for r in left]
         analysed = ["Analysed"] + [
             f"{name} (n = {n(f'set.{slug}.{role}')})" for name, slug in participants.SETS.items()
@@ -112,7 +122,7 @@ def _wrapped(lines: list[str]) -> list[str]:
     out: list[str] = []
     for text in lines:
         # A count stays in one piece.
-        line = re.sub(r"\(n = (\d+)\)$", "(n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}\\1)", text)
+        line = re.sub(r"\(n = (\d+)\)$", "(n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}\\1)", visible(text))
         indent = line[: len(line) - len(line.lstrip())]
         out += [
             indent + part
@@ -196,7 +206,7 @@ def sentences(results: Results, arms: Arms) -> Results:
         f"{{participants.discontinued.treatment}} ({treatment}) and {{participants.discontinued.control}} ({control}) "
         "left the study early"
         if left
-        else "nobody left the study early"
+        else NO_REASON
     )
     said.state(
         "participants.key",
@@ -205,9 +215,9 @@ def sentences(results: Results, arms: Arms) -> Results:
     )
     other = n("other_arm.treatment") + n("other_arm.control")
     untreated = n("not_treated.treatment") + n("not_treated.control")
+    none = f"{counted(untreated, 'participant')} received none" if untreated else "everybody was treated"
     said.state(
         "participants.deviations",
-        f"{counted(other, 'participant').capitalize()} received the other arm's treatment and "
-        f"{counted(untreated, 'participant')} received none.",
+        f"{counted(other, 'participant').capitalize()} received the other arm's treatment and {none}.",
     )
     return said

@@ -236,9 +236,11 @@ def key_sentence(results: Results, arms: Arms, alpha: float) -> str:
     if not results["robustness.spec.lowest"].estimable:
         return f"{opening} No specification of the curve could be estimated."
     if all(n == of for n, of in agree.values()):
+        estimable = sum(r.estimable for r in groups["specifications"])
+        kind = "estimable" if agree["specifications"][1] == estimable else "tested"
         return (
             f"{opening} That conclusion stands under every method for missing values short of the extreme cases, every "
-            f"definition of response and all {agree['specifications'][1]} estimable specifications, whose {ends}."
+            f"definition of response and all {agree['specifications'][1]} {kind} specifications, whose {ends}."
         )
     shares = wording.listed([f"{n} of {of} {name}" for name, (n, of) in agree.items()])
     return f"{opening} The same conclusion is reached under {shares}; over the specifications {ends}."
@@ -271,9 +273,11 @@ def missing_sentence(results: Results, arms: Arms, alpha: float) -> str:
     methods = [r for r in _methods(results) if r.estimable]
     low, high = (end(methods, key=lambda r: r.value) for end in (min, max))
     spread = f"estimates run from {{{low.id}|number}} to {{{high.id}}}"
-    others = [METHODS[r.id.rpartition(".")[2]] for r in methods if conclusion(r, alpha) != held]
+    concluded = {r.id: found for r in methods if (found := conclusion(r, alpha)) is not None}
+    others = [METHODS[id.rpartition(".")[2]] for id, found in concluded.items() if found != held]
+    tested = "" if len(concluded) == len(methods) else "tested "
     agreement = (
-        f"All {len(methods)} methods lead to the conclusion of the main analysis; {spread}."
+        f"All {len(concluded)} {tested}methods lead to the conclusion of the main analysis; {spread}."
         if not others
         else f"The conclusion depends on the method: the main analysis {finding(held, arms)}, but another conclusion "
         f"is reached under “{wording.listed([name[:1].lower() + name[1:] for name in others])}”; {spread}."
@@ -372,14 +376,18 @@ def specifications_sentence(results: Results, arms: Arms, alpha: float) -> str:
 
 def _tally(rows: Sequence[Result], arms: Arms, alpha: float, what: str) -> str:
     found = [conclusion(r, alpha) for r in rows]
-    if set(found) == {"none"}:
-        return f"None of {what} rejects equality of the arms"
+    kept, untested = found.count("none"), found.count(None)
+    if untested == len(found):
+        return f"None of {what} gives a test"
+    without = f", and {untested} {'gives' if untested == 1 else 'give'} no test" if untested else ""
+    if kept + untested == len(found):
+        return f"None of {what} rejects equality of the arms{without}"
     counts = [(found.count(role), f"in favour of {wording.literal(arms[role])}") for role in SIDES]
-    rejected = wording.listed([f"{n} {side}" for n, side in counts if n])
     for n, side in counts:
         if n == len(found):
             return f"All of {what} reject equality of the arms {side}"
-    return f"Of {what}, equality of the arms is rejected by {rejected}, and not by {found.count('none')}"
+    rejected = wording.listed([f"{n} {side}" for n, side in counts if n])
+    return f"Of {what}, equality of the arms is rejected by {rejected}, and not by {kept}{without}"
 
 
 def operating_sentence(results: Results) -> str:

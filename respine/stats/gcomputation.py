@@ -182,7 +182,8 @@ def adjusted_risk_difference(
     complete = ~np.isnan(outcome) & covariates.notna().all(axis=1).to_numpy(dtype=bool)
     outcome, arm, used = outcome[complete], arm[complete], covariates[complete]
     n1, n0 = int(arm.sum()), int((~arm).sum())
-    notes = [f"{(~complete).sum()} participants with a missing value left out"] if not complete.all() else []
+    lost = int((~complete).sum())
+    notes = [f"{lost} participant{'s' * (lost != 1)} with a missing value left out"] if lost else []
     if n1 == 0 or n0 == 0:
         return _empty_arm(n1, n0, level)
     design, dropped = design_matrix(arm, used)
@@ -229,10 +230,11 @@ def design_matrix(treated: npt.ArrayLike, covariates: pd.DataFrame) -> tuple[Flo
             dropped.append(str(name))
         named += [(f"{name}[{value}]", (column == value).to_numpy(dtype=float)) for value in observed[1:]]
     columns = [np.ones(len(arm)), arm]
-    basis = np.empty((len(arm), 2 + len(named)), order="F")
-    basis[:, :2] = np.linalg.qr(np.column_stack(columns))[0]
+    basis = np.zeros((len(arm), 2 + len(named)), order="F")
+    first = np.linalg.qr(np.column_stack(columns))[0]
+    basis[:, : first.shape[1]] = first  # fewer columns than two where there are fewer participants
     for label, values in named:
-        scale = values.std()
+        scale = values.std() if len(values) else 0.0
         scaled = (values - values.mean()) / scale if scale > 0 else values * 0
         known = basis[:, : len(columns)]
         residual = scaled - known @ (known.T @ scaled)

@@ -350,6 +350,19 @@ def arm_moments(data: IncompleteData, arm: Arm) -> tuple[FloatArray, FloatArray]
     return mean, covariance
 
 
+def _listed(columns: list[tuple[str, float]]) -> str:
+    """``A and B at visits 3, 6``: variables that share their visits together."""
+    visits: dict[str, list[str]] = {}
+    for variable, visit in columns:
+        visits.setdefault(variable, []).append(f"{visit:g}")
+    together: dict[tuple[str, ...], list[str]] = {}
+    for variable, of in visits.items():
+        together.setdefault(tuple(of), []).append(variable)
+    return ", ".join(
+        f"{' and '.join(names)} at visit{'s' * (len(of) > 1)} {', '.join(of)}" for of, names in together.items()
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class _Layout:
     """The data in the order and units of the model.
@@ -398,8 +411,7 @@ class _Layout:
         groups, members, model, notes = _choose_groups(data, used, y)
         lost = [data.columns[j] for j in np.flatnonzero(~enough & data.missing.any(axis=0)).tolist()]
         if lost:
-            names = ", ".join(f"{variable} at visit {visit:g}" for variable, visit in lost)
-            notes.append(f"too few observations to impute {names if len(used) else 'any outcome'}")
+            notes.append(f"too few observations to impute {_listed(lost) if len(used) else 'any outcome'}")
         if not data.missing.any():
             notes = []
         return cls(data, used, centre, scale, _design(data), y, groups, members, model, "; ".join(notes))

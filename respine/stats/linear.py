@@ -116,7 +116,7 @@ def adjustment(data: pd.DataFrame, factors: Sequence[str], covariates: Sequence[
     for name in factors:
         codes, levels = pd.factorize(data[name].astype(object), sort=True)
         if len(levels) < 2:
-            notes.append(f"{name} has one level and drops out")
+            notes += [f"{name} has one level and drops out"] * len(levels)
             continue
         blocks.append((codes[:, None] == np.arange(1, len(levels))).astype(float))
         reference += [1 / len(levels)] * (len(levels) - 1)

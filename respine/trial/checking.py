@@ -280,8 +280,8 @@ def _check_derived(table: TypedTable, name: str, value: Floats, findings: Findin
 
 def _check_across(tables: Tables, settings: Settings, findings: Findings) -> None:
     adsl = tables["adsl"]
-    # A participant may stand in a row that could not be read.
-    known = "USUBJID" in adsl.raw and adsl.complete
+    # A participant may stand in a row that could not be read; and where there is none, that is the finding.
+    known = "USUBJID" in adsl.raw and adsl.complete and len(adsl) > 0
     ids = adsl.text["USUBJID"].values
     # The first row of each id; a repeated one is reported as a duplicate key.
     row = np.full(len(ids) + 1, -1, dtype=np.int32)
@@ -340,7 +340,7 @@ def _check_visits(table: TypedTable, randomised: Mask, settings: Settings, findi
 
 def _check_baseline(adqs: TypedTable, adsl: TypedTable, randomised: Mask, findings: Findings) -> None:
     """VASPAIN and ODI have a baseline, and the VAS baselines are as the protocol asks."""
-    # A row counts as a baseline that a bad cell may have hidden: the bad cell is the finding then.
+    # A row counts as a baseline that a bad cell may have hidden: the bad cell, or the unread row, is the finding then.
     screened_only = _of(adqs.subject, adsl.text["RANDFL"].isin(("N",)))
     at_baseline = (adqs.visit == 0) | adqs.is_bad("AVISITN")
     measured = ~adqs.empty("AVAL") & at_baseline & ~screened_only
@@ -348,7 +348,7 @@ def _check_baseline(adqs: TypedTable, adsl: TypedTable, randomised: Mask, findin
     absent = [
         code for code in ("VASPAIN", "ODI") if not (measured & (paramcd.isin((code,)) | adqs.is_bad("PARAMCD"))).any()
     ]
-    if absent:
+    if absent and adqs.complete:
         allowed = "an AVAL at AVISITN 0 for " + " and ".join(f"{c} ({PARAMETERS[c].label})" for c in absent)
         findings.add("no-baseline", "adqs", "AVAL", value=f"no baseline of {' or '.join(absent)}", allowed=allowed)
     low = paramcd.isin(("VASPAIN",)) & (adqs.visit == 0)

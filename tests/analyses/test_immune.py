@@ -234,6 +234,20 @@ def test_an_arm_without_tests_is_said_to_be_so(tmp_path: Path) -> None:
     assert "The arms cannot be compared." in text
 
 
+def test_nobody_tested_after_the_injection_is_one_sentence(tmp_path: Path) -> None:
+    study = study_of(tiny_trial(tmp_path, adis=lambda table: table[table["AVISITN"] == "0"]))
+    said = display.sentences(immune.analyse(study), study)
+    nobody = "Nobody who was without donor-specific antibodies before the injection was tested later."
+    assert said["immune.key"].text == said["immune.abstract"].text == nobody
+    assert "were present in {immune.either.m0" in said["immune.baseline"].text
+
+
+def test_nobody_tested_before_the_injection_is_said(tmp_path: Path) -> None:
+    study = study_of(tiny_trial(tmp_path, adis=lambda table: table[table["AVISITN"] != "0"]))
+    said = display.sentences(immune.analyse(study), study)
+    assert said["immune.baseline"].text == "Nobody was tested before the injection."
+
+
 def test_an_intensity_of_zero_is_drawn_at_the_end_of_the_axis(tmp_path: Path) -> None:
     study = study_of(tiny_trial(tmp_path, adis=lambda table: table.assign(AVAL="0", AVALC="NEGATIVE")))
     results = immune.analyse(study)

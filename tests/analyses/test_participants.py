@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pandas as pd
 import pytest
 
@@ -58,3 +60,32 @@ def test_tiny_trial_has_a_flow(tiny: Study) -> None:
     results = participants.analyse(tiny)
     assert "one country" in display.sentences(results, tiny.arms)["participants.design"].text
     assert display.visits_table(results, tiny.arms).rows
+
+
+def test_without_reasons_nobody_is_said_to_have_stayed(shipped: Study) -> None:
+    adsl = shipped.trial.adsl.assign(DCSREAS=None)
+    study = dataclasses.replace(shipped, trial=dataclasses.replace(shipped.trial, adsl=adsl))
+    results = participants.analyse(study)
+    said = display.sentences(results, study.arms)
+    assert said["participants.key"].text.endswith("; no reason for leaving the study is recorded.")
+    flow = display.flow_diagram(results, study.arms, 12)
+    assert flow.alt.endswith("; no reason for leaving the study is recorded.")
+    assert "left the study" not in str(display._contents(results, study.arms, 12))
+
+
+def test_everybody_treated_is_said_without_two_negatives(shipped: Study) -> None:
+    results = Results(
+        r.replace(value=0.0) if ".not_treated." in r.id else r for r in participants.analyse(shipped).values()
+    )
+    said = display.sentences(results, shipped.arms)["participants.deviations"].text
+    assert said.endswith("received the other arm's treatment and everybody was treated.")
+
+
+def test_reasons_cannot_turn_the_direction_of_the_flow(shipped: Study) -> None:
+    results = Results(
+        r.replace(parameter="\u202ereversed") if ".excluded." in r.id else r
+        for r in participants.analyse(shipped).values()
+    )
+    lines = display._contents(results, shipped.arms, 12)["excluded"]
+    assert any("\\u202ereversed" in line for line in lines)
+    assert not any("\u202e" in line for line in lines)

@@ -391,6 +391,20 @@ def test_unanimous(analysed: Results, shipped: Study, everywhere: tuple[float, f
         )
 
 
+def test_rows_without_a_test_are_neither_agreement_nor_disagreement(analysed: Results, shipped: Study) -> None:
+    said = _say(analysed, shipped, lambda id: (0.05, NAN) if id.startswith("robustness.choice") else NONE)
+    assert "None of the 210 specifications gives a test; estimates run" in said["specifications"]
+    complete = "robustness.missing.complete"
+    said = _say(analysed, shipped, lambda id: (0.0, NAN) if id == complete else NONE)
+    assert "All 5 tested methods lead to the conclusion of the main analysis" in said["missing"]
+    some = {r.id for r in list(analysed.select("robustness.choice").values())[:20]}
+    said = _say(analysed, shipped, lambda id: (0.0, NAN) if id in some else NONE)
+    assert "None of the 210 specifications rejects equality of the arms, and 20 give no test;" in said["specifications"]
+    assert "all 190 tested specifications, whose" in said["key"]
+    said = _say(analysed, shipped, lambda id: (0.0, NAN) if id in some else FOR)
+    assert "rejected by 190 in favour of BM-MSC, and not by 0, and 20 give no test;" in said["abstract"]
+
+
 def test_divided(analysed: Results, shipped: Study) -> None:
     differ = {
         "robustness.missing.nri": FOR,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
@@ -341,3 +342,14 @@ def test_an_arm_empty_at_a_visit_leaves_the_other_visits(tmp_path: Path) -> None
     assert secondary.any_difference(results, 0.05) is None
     assert "in pain and disability could not be estimated" in display.sentences(results, study)["secondary.key"].text
     assert not anova.analyse(study)["secondary.anova.vaspain.interaction"].estimable
+
+
+def test_participants_who_keep_their_distance_have_no_mixed_anova(simulated: Callable[..., Study]) -> None:
+    study = simulated(8, n_treatment=9, n_control=7)
+    adqs = study.trial.adqs.assign(CHG=lambda t: (5 * t["AVISITN"] - t["BASE"]).where(t["AVISITN"] > 0))
+    study = dataclasses.replace(study, trial=dataclasses.replace(study.trial, adqs=adqs))
+    results = anova.analyse(study)
+    for code in anova.SCORES:
+        note = results[f"secondary.anova.{code.lower()}.interaction"].note
+        assert note == "not estimable: from visit to visit all participants of an arm change by the same amount"
+    assert not any("Pingouin warned" in r.note for r in results.values())

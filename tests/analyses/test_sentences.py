@@ -78,12 +78,17 @@ def missing(month: str) -> Change:
     return lambda table: table[table["AVISITN"] != month]
 
 
+def baseline_only(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["AVISITN"] == "0"]
+
+
 TRIALS: dict[str, dict[str, object]] = {
     "seven an arm, a related serious event": {"adae": lambda table: table.assign(AESER="Y", AEREL="RELATED")},
     "a large effect": {"per_arm": 12, "effect": 30.0},
     "harm": {"per_arm": 12, "effect": -60.0},
     "one participant an arm": {"per_arm": 1},
     "empty tables": {"admi": nothing, "adis": nothing, "adae": nothing, "adcm": nothing},
+    "nobody followed": {"adqs": baseline_only, "admi": baseline_only, "adis": baseline_only},
     "nothing at the primary month, one event": {
         "adqs": missing("12"),
         "admi": missing("12"),

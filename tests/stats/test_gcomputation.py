@@ -298,6 +298,14 @@ def test_one_country_constant_and_collinear_covariates_drop_out():
     assert result.difference.note == "constant or collinear terms left out: COUNTRY, ODIBL, TWICE"
 
 
+@pytest.mark.parametrize("n", [0, 1])
+def test_design_of_hardly_anybody(n):
+    covariates = pd.DataFrame({"COUNTRY": ["ESP"] * n, "VASBL": np.full(n, 60.0)})
+    design, dropped = design_matrix(np.ones(n, dtype=bool), covariates)
+    assert design.tolist() == [[1.0, 1.0]] * n
+    assert dropped == ["COUNTRY", "VASBL"]
+
+
 def test_a_level_absent_in_one_arm():
     response, treated, covariates = load()
     covariates = covariates.assign(COUNTRY=np.where(treated & (np.arange(114) < 8), "PRT", covariates["COUNTRY"]))
@@ -316,6 +324,8 @@ def test_missing_values_are_left_out_and_counted():
     expected = adjusted_risk_difference(response[kept], treated[kept], covariates.iloc[kept])
     assert result.difference.value == pytest.approx(expected.difference.value, abs=1e-12)
     assert result.difference.note == "4 participants with a missing value left out"
+    one = adjusted_risk_difference(response, treated, gaps).difference.note
+    assert one == "1 participant with a missing value left out"
     nullable = pd.array(with_gaps, dtype="Float64").astype("boolean")
     again = adjusted_risk_difference(nullable, treated, gaps).difference
     assert astuple(again) == astuple(result.difference)

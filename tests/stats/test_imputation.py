@@ -381,3 +381,8 @@ def test_wrong_calls_are_refused() -> None:
         draws().completed(delta_control={"EQ5D": 1.0})
     with pytest.raises(ValueError, match="at least one"):
         imp.impute(data, m=0, seed=1)
+
+
+def test_what_cannot_be_imputed_is_listed_once_a_set_of_visits():
+    listed = imp._listed([("VAS", 1.0), ("ODI", 1.0), ("VAS", 12.0), ("ODI", 12.0), ("T2", 6.0)])
+    assert listed == "VAS and ODI at visits 1, 12, T2 at visit 6"

@@ -463,6 +463,15 @@ def test_one_country_drops_out_with_a_note() -> None:
     assert result.differences == change(data, factors=()).differences
 
 
+def test_a_model_without_any_visit_says_nothing_of_its_factors() -> None:
+    result = change(small_trial(2).assign(CHG=lambda data: -data["BASE"]))
+    assert {e.note for e in result.differences.values()} == {
+        f"not estimable: visit {v} is not in the model: its own terms fit its 40 observations exactly"
+        for v in (1, 3, 6)
+    }
+    assert not any("one level" in note for note in result.notes)
+
+
 def test_single_visit_participants_count() -> None:
     data = small_trial(2)
     data.loc[data["USUBJID"].isin(["S000", "S001"]) & (data["AVISITN"] > 1), "CHG"] = np.nan

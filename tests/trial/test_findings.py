@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from respine.inert import visible
+from respine.inert import csv_text, visible
 from respine.trial import DataError, check, load_trial
 from respine.trial.findings import COLUMNS, Findings, show, suggestion
 from tests.builders import put, tiny_trial
@@ -119,3 +119,8 @@ def test_what_cannot_be_seen_is_escaped_wherever_it_stands() -> None:
 def test_the_first_of_codes_that_look_alike_is_suggested() -> None:
     assert suggestion("sick_leave", ("SICK LEAVE", "SICKLEAVE")) == "; did you mean 'SICK LEAVE'?"
     assert suggestion("ill", ("SICK LEAVE",)) == ""
+
+
+def test_no_cell_of_a_csv_turns_the_direction_of_the_line() -> None:
+    assert csv_text("\u202e=gnp.exe\u202c") == "\\u202e=gnp.exe\\u202c"
+    assert csv_text("مرحبا") == "مرحبا"

@@ -108,6 +108,13 @@ def test_ragged_rows_are_all_listed_and_the_rest_is_checked(tmp_path: Path) -> N
     ]
 
 
+def test_unread_rows_are_no_missing_baseline(tmp_path: Path) -> None:
+    tiny_trial(tmp_path)
+    text = (tmp_path / "adqs.csv").read_text()
+    (tmp_path / "adqs.csv").write_text(text.replace("\n", ",\n", 1))  # a cell more in the header than in any row
+    assert {f.rule for f in check(tmp_path).errors} == {"ragged-row"}
+
+
 def test_an_unread_row_of_adsl_makes_nobody_unknown(tmp_path: Path) -> None:
     tiny_trial(tmp_path)
     lines = (tmp_path / "adsl.csv").read_text().splitlines(keepends=True)
