@@ -164,15 +164,26 @@ def _header(data: bytes, records: _Records) -> tuple[list[str], int]:
         raise UnreadableError("no-header", allowed="a header and one row a record")
     i = int(filled[0])
     text = data[records.start[i] : records.end[i]].decode("utf-8")
-    if "," not in text and any(separator in text for separator in ";\t|"):
+    separator = max(";\t|", key=text.count)
+    if "," not in text and separator in text:
+        first = i + 1 if text.lower().startswith("sep=") else i  # what spreadsheets put before the header
         raise UnreadableError(
             "separator",
             row=i + 1,
             value=text,
             allowed="commas, and decimals with a point: save as 'CSV UTF-8 (comma delimited)', or in Python "
-            "pandas.read_csv(OLD, sep=None, engine='python', decimal=',', dtype=str).to_csv(NEW, index=False)",
+            + conversion(separator, first),
         )
     return next(csv.reader([text])), i + 1
+
+
+def conversion(separator: str = ",", skip: int = 0) -> str:
+    """Python that writes a CSV file anew: commas between cells, points in numbers, everything else as it stands."""
+    how = (f"sep={separator!r}, " if separator != "," else "") + (f"skiprows={skip}, " if skip else "")
+    return (
+        f"pandas.read_csv(OLD, {how}dtype=str, keep_default_na=False)"
+        r".replace(r'^([+-]?\d+),(\d+)$', r'\1.\2', regex=True).to_csv(NEW, index=False)"
+    )
 
 
 def _repeated_headers(data: bytes, records: _Records, first: int) -> list[int]:

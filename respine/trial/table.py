@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,12 +14,15 @@ import pandas as pd
 import pyarrow as pa
 
 from respine.trial import contract, schemas, typed
+from respine.trial.csvfile import conversion
 from respine.trial.findings import Findings, Severity, suggestion
 from respine.trial.sheet import Sheet, cell_text
 from respine.trial.typed import Floats, Mask, Text
 
 Dates = npt.NDArray[np.datetime64]
 Positions = npt.NDArray[np.int32]
+
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
 @dataclass(slots=True)
@@ -153,6 +157,12 @@ class TypedTable:
         texts = [*("" if cell is None or cell != cell else cell_text(cell) for cell in cells), ""]
         return [texts[code] for code in codes]
 
+    def matching(self, name: str, where: Mask, pattern: re.Pattern[str]) -> Mask:
+        """Those of some cells that are written like a pattern."""
+        found = where.copy()
+        found[where] = [pattern.fullmatch(cell.strip()) is not None for cell in self.written(name, where)]
+        return found
+
     def sha256(self) -> str:
         """Hash of the typed content that is used: the contract's columns in its order, rows in the file's order."""
         total = hashlib.sha256()
@@ -209,7 +219,10 @@ def _type_column(table: TypedTable, column: contract.Column, findings: Findings)
         table.numbers[name] = np.full(len(table), np.nan)
         if raw is not None:
             table.numbers[name], bad = typed.numbers(raw)
-            table.reject(findings, "number", name, bad, column.allowed)
+            comma = table.matching(name, bad, _DECIMAL_COMMA)
+            hint = f"{column.allowed}; decimal commas of a CSV file: in Python {conversion()}"
+            table.reject(findings, "number", name, comma, hint)
+            table.reject(findings, "number", name, bad & ~comma, column.allowed)
             for rule, check in schemas.checks(column).items():
                 table.reject(findings, rule, name, schemas.breaking(check, table.numbers[name]), column.allowed)
     elif column.type == "date":

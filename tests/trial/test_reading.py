@@ -92,11 +92,23 @@ def test_unreadable(tmp_path: Path, content: str | bytes, row: int | None, rule:
 
 def test_hints_say_how_to_convert(tmp_path: Path) -> None:
     tiny_trial(tmp_path)
-    (tmp_path / "adae.csv").write_text(events("a").replace(",", ";"))
     (tmp_path / "adcm.csv").write_bytes("USUBJID,CMDECOD\nT-001,Rückenspritze\n".encode("latin-1"))
-    allowed = {f.rule: f.allowed for f in check(tmp_path).errors}
-    assert "decimal=','" in allowed["separator"]
-    assert "iconv -f LATIN1 -t UTF-8" in allowed["encoding"]
+    assert "iconv -f LATIN1 -t UTF-8" in {f.rule: f.allowed for f in check(tmp_path).errors}["encoding"]
+
+
+@pytest.mark.parametrize(("separator", "before"), [(";", ""), (";", "sep=;\n"), ("\t", ""), (",", "")])
+def test_what_the_hint_says_converts_decimal_commas(tmp_path: Path, separator: str, before: str) -> None:
+    original = load_trial(tiny_trial(tmp_path, adqs=put(3, AVAL="33.5")))
+    path = tmp_path / "adqs.csv"
+    cells = pd.read_csv(path, dtype=str, keep_default_na=False)
+    cells["AVAL"] = cells["AVAL"].str.replace(".", ",")
+    path.write_text(before + cells.to_csv(index=False, sep=separator))
+    errors = check(tmp_path).errors
+    assert {f.rule for f in errors} == {"separator" if separator != "," else "number"}
+    _, command, arguments = errors[0].allowed.partition("pandas.read_csv")
+    names = {"pandas": pd, "OLD": path, "NEW": path}
+    eval(command + arguments, names)
+    same(original, load_trial(tmp_path))
 
 
 def test_ragged_rows_are_all_listed_and_the_rest_is_checked(tmp_path: Path) -> None:
