@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from respine.book.tables import Cell, Table, table_html
+from respine.book.typst_text import LONGEST_WORD
 
 # A column of words can break its lines: more than so many characters a line it need not have. One of so few stays
 # whole.
@@ -111,7 +112,8 @@ def _length(content: str) -> int:
 
 
 def _longest_word(content: str) -> int:
-    return max((_length(word) for word in content.split()), default=1)
+    # A longer one breaks in itself on paper, and has its table scroll on screen.
+    return min(max((_length(word) for word in content.split()), default=1), LONGEST_WORD)
 
 
 def _fitted(

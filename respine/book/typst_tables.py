@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from respine.book.table_layout import SHORTEST_HEADING, Layout, Medium, broken, layout, placed
 from respine.book.tables import Cell, Group, Run, Table
-from respine.book.typst_text import text
+from respine.book.typst_text import breakable, text
 
 TEXT_WIDTH = 465.0
 """Width of the text column in points, as the template sets it."""
@@ -128,7 +128,7 @@ def runs(pieces: tuple[Run, ...]) -> str:
         if run.text == "\n":
             parts.append("#linebreak();")
             continue
-        inside = text(run.text)
+        inside = breakable(run.text)
         name = {"em": "emph", "strong": "strong", "sup": "super", "sub": "sub", "": ""}[run.style]
         parts.append(f"#{name}[{inside}];" if name else inside)
     return f"[{''.join(parts)}]"

@@ -33,10 +33,19 @@ def test_columns_of_words_share_the_width_and_the_short_ones_stay_whole() -> Non
         assert meaning > status
 
 
-def test_words_too_long_for_the_page_do_not_stop_the_layout() -> None:
+def test_words_longer_than_a_column_count_as_they_break() -> None:
     table = parse_table(words_table("x" * 90, "y" * 90).bundle()[0]["text/html"])
-    assert layout(table, PAPER).shares == ()
-    assert output_table(table)
+    assert layout(table, PAPER).shares[:2] == (31, 31)
+
+
+def test_words_too_long_for_the_page_do_not_stop_the_layout() -> None:
+    word, columns = "x" * 29, tuple(map(str, range(9)))
+    table = Table(
+        label="tbl-x", caption="X.", columns=columns, rows=(Row(word, (word,) * 8),), text_columns=frozenset(range(9))
+    )
+    parsed = parse_table(table.bundle()[0]["text/html"])
+    assert layout(parsed, PAPER).shares == ()
+    assert output_table(parsed)
 
 
 def test_html_says_the_shares_and_the_small_size_only_where_a_table_is_too_wide() -> None:

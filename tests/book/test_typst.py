@@ -236,6 +236,18 @@ def test_headings_break_to_the_width_of_their_columns() -> None:
     assert '#"Cells";#linebreak();#"(allogeneic),";#linebreak();#"20 million";' in source
 
 
+def test_a_word_longer_than_its_column_breaks_in_itself(tmp_path: Path) -> None:
+    rows = (Row("W" * 60, ("words " * 30, "0.5")), Row("Short", ("of one line", "0.5")))
+    table = Table(label="tbl-x", caption="X.", columns=("Term", "Meaning", "p"), rows=rows, text_columns=frozenset({1}))
+    source = output_table(parse_table(table.bundle()[0]["text/html"]))
+    assert source.count("#sym.zws;") == 5
+    pages = set_by_template(tmp_path, f"= One\n#figure(kind: table, supplement: [Table], caption: [X.], {source})")
+    (page,) = [page for page in pages if "WWW" in page]
+    lines = [line.count("W") for line in page.replace("\u200b", "").split("\n")]
+    assert sum(lines) == 60
+    assert max(lines) <= 40
+
+
 def test_an_arm_label_full_of_markup_is_printed_as_it_is(hostile: RenderReport) -> None:
     assert hostile.pdf is not None
     everything = squeezed("".join(page.extract_text() for page in pypdf.PdfReader(hostile.pdf).pages))
