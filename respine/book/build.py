@@ -401,7 +401,9 @@ def check_data(repository: Repository, plan: Plan, cache: Cache, share: bool = F
         parameters=labels,
         tables={name: value for name, value in plan.world.tables.items() if name != "published"},
         modules=module_hashes(
-            imported_modules(["import respine.trial.checking"], plan.world.sources), plan.world.sources
+            imported_modules(["import respine.trial.checking"], plan.world.sources),
+            plan.world.sources,
+            plan.world.beside,
         ),
         versions=plan.world.versions,
     )

@@ -81,6 +81,10 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
+Beside = Mapping[str, Mapping[str, str]]
+"""Hashes by file name, by folder of the package."""
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """The hashes that all chapters of one build share."""
@@ -90,6 +94,7 @@ class World:
     tables: Mapping[str, str]
     sources: Mapping[str, str]
     """Module name to source text, of the whole package."""
+    beside: Beside
     versions: Mapping[str, str]
 
     def inputs(self, chapter: Chapter, overrides: Mapping[str, Any]) -> Inputs:
@@ -99,7 +104,7 @@ class World:
             code=digest(chapter.code),
             parameters={k: _plain(v) for k, v in {**chapter.parameters, **taken(chapter, overrides)}.items()},
             tables={name: value for name, value in self.tables.items() if _reaches(name, chapter)},
-            modules=module_hashes(modules, self.sources),
+            modules=module_hashes(modules, self.sources, self.beside),
             versions=self.versions,
         )
 
@@ -127,7 +132,8 @@ def _plain(value: Any) -> Any:
 
 def survey(repository: Repository, data: Path) -> World:
     """Read and hash what chapters may depend on."""
-    return World(repository, data, table_hashes(repository, data), package_sources(), dependency_versions())
+    tables = table_hashes(repository, data)
+    return World(repository, data, tables, package_sources(), files_beside(), dependency_versions())
 
 
 def table_hashes(repository: Repository, data: Path) -> dict[str, str]:
@@ -182,14 +188,19 @@ def imported_names(source: str, package: str = "") -> set[str]:
 def imported_modules(code: Iterable[str], sources: Mapping[str, str]) -> set[str]:
     """Modules of the package that ``code`` imports, directly or through other modules."""
     found: set[str] = set()
-    waiting = [name for text in code for name in imported_names(text)]
+    seen: set[str] = set()
+    waiting = {name for text in code for name in imported_names(text)}
     while waiting:
-        parts = waiting.pop().split(".")
+        name = waiting.pop()
+        seen.add(name)
+        parts = name.split(".")
+        if parts[0] != PACKAGE.name:
+            continue
         for length in range(1, len(parts) + 1):
             module = ".".join(parts[:length])
             if module in sources and module not in found:
                 found.add(module)
-                waiting += _imports_of(module, sources[module])
+                waiting |= _imports_of(module, sources[module]) - seen
     return found
 
 
@@ -199,14 +210,32 @@ def _imports_of(module: str, source: str) -> frozenset[str]:
     return frozenset(imported_names(source, module if is_package else module.rpartition(".")[0]))
 
 
-def module_hashes(modules: Iterable[str], sources: Mapping[str, str]) -> dict[str, str]:
+def module_hashes(modules: Iterable[str], sources: Mapping[str, str], beside: Beside) -> dict[str, str]:
     """Hash of each module's source, and of the data files that lie beside it in the package."""
-    hashes = {module: hashlib.sha256(sources[module].encode()).hexdigest() for module in sorted(modules)}
-    folders = {PACKAGE.parent / Path(*module.split(".")) for module in hashes}
-    for folder in sorted({path if path.is_dir() else path.parent for path in folders}):
-        for path in sorted(folder.iterdir()):
-            if path.is_file() and path.suffix not in (".py", ".pyc", ".typed"):
-                hashes[f"{PACKAGE.name}/{path.relative_to(PACKAGE).as_posix()}"] = sha256(path)
+    hashes = {module: _hash(sources[module]) for module in sorted(modules)}
+    for folder in sorted({_folder(module) for module in hashes}):
+        hashes |= beside.get(folder, {})
+    return hashes
+
+
+@cache
+def _hash(source: str) -> str:
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
+@cache
+def _folder(module: str) -> str:
+    path = Path(*module.split("."))
+    return (path if (PACKAGE.parent / path).is_dir() else path.parent).as_posix()
+
+
+def files_beside() -> Beside:
+    """Hashes of the files of the package that are no modules."""
+    hashes: dict[str, dict[str, str]] = {}
+    for path in files_below(PACKAGE):
+        if path.suffix not in (".py", ".pyc", ".typed"):
+            name = path.relative_to(PACKAGE.parent)
+            hashes.setdefault(name.parent.as_posix(), {})[name.as_posix()] = sha256(path)
     return hashes
 
 

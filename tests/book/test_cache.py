@@ -239,7 +239,7 @@ class TestImports:
         assert not {name for name in found if name.startswith(("respine.book", "respine.stats"))}
 
     def test_data_files_beside_a_module_count(self) -> None:
-        hashes = module_hashes(["respine.trial.contract"], staleness.package_sources())
+        hashes = module_hashes(["respine.trial.contract"], staleness.package_sources(), staleness.files_beside())
         assert "respine/trial/assumptions.yml" in hashes
 
 
