@@ -125,7 +125,8 @@ def _keep_bibliography_plugin() -> None:
     # whole rendering.
     from pybtex.plugin import find_plugin, register_plugin
 
-    register_plugin("pybtex.backends", "plaintext", find_plugin("pybtex.backends", "plaintext"))
+    # Without force, what is installed is not registered.
+    register_plugin("pybtex.backends", "plaintext", find_plugin("pybtex.backends", "plaintext"), force=True)
 
 
 def _run(

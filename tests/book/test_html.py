@@ -245,3 +245,15 @@ def test_references_are_a_list(sample: RenderReport) -> None:
     tree = lxml.html.fromstring(read(sample, "chapters/references.html"))
     (entries,) = tree.xpath("//div[@role='list' and contains(@class, 'citation-list')]")
     assert {entry.get("role") for entry in entries} == {"listitem"}
+
+
+def test_citations_are_formatted_without_looking_through_all_installed_packages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import pybtex.plugin
+
+    from respine.book.render import _keep_bibliography_plugin
+
+    _keep_bibliography_plugin()
+    monkeypatch.setattr(pybtex.plugin, "entry_points", lambda **search: pytest.fail(f"looked up {search}"))
+    assert pybtex.plugin.find_plugin("pybtex.backends", "plaintext").__name__ == "Backend"
