@@ -161,6 +161,8 @@ def _run_one(
         failure = None if chapter.allow_stderr else _stderr_failure(chapter, notebook)
     except Exception as error:
         failure = _failure(chapter, error, watch)
+    finally:
+        _close_event_loop()
     seconds = time.monotonic() - start
     unfinished = "stopped" if stopped.is_set() else "failed"
     progress(chapter.name, unfinished if failure else "done", seconds)
@@ -168,6 +170,18 @@ def _run_one(
         return Outcome(chapter=chapter, seconds=seconds, notebook=notebook)
     partial = notebook or (normalised(watch.notebook) if watch.notebook is not None else None)
     return Outcome(chapter=chapter, seconds=seconds, failure=failure, partial=partial)
+
+
+def _close_event_loop() -> None:
+    """Close the loop that talking to a kernel has opened in this thread, with its sockets; nobody else does."""
+    import asyncio
+
+    try:
+        loop = asyncio.get_event_loop_policy().get_event_loop()
+    except RuntimeError:  # none was opened
+        return
+    loop.close()
+    asyncio.set_event_loop(None)
 
 
 def _papermill(chapter: Chapter, values: Mapping[str, Any], run: Run, watch: _Watch) -> Any:
