@@ -37,14 +37,12 @@ def settled(
     repository: Repository, asked: Mapping[str, Any], data: Path | None = None
 ) -> tuple[dict[str, Any], Path | None]:
     """The same for values as they are; ``data`` may be among them."""
-    asked = dict(asked)
     folder = _folder(repository, asked, data)
     # First, since the model of the parameters takes longer to load than a label takes to look up.
     _check_labels(repository, folder, asked)
-    if asked:
-        asked = validated(asked)
-        asked.pop("data", None)
-    return asked, folder
+    chosen = validated(asked) if asked else {}
+    chosen.pop("data", None)
+    return chosen, folder
 
 
 def _folder(repository: Repository, asked: Mapping[str, Any], data: Path | None) -> Path | None:

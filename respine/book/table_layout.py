@@ -10,9 +10,7 @@ from math import ceil
 from respine.book.tables import Cell, Table, table_html
 from respine.book.typst_text import LONGEST_WORD
 
-# A column of words can break its lines: more than so many characters a line it need not have. One of so few stays
-# whole.
-_LONGEST_LINE = 30
+# A column of words can break its lines: one of so few characters stays whole, more than LONGEST_WORD it need not have.
 _ONE_LINE = 16
 SHORTEST_HEADING = 11
 
@@ -62,7 +60,7 @@ def layout(table: Table, medium: Medium) -> Layout:
         natural[i] = max(natural[i], heading)
         least[i] = max(least[i], longest if words[i] else heading)
     gaps = max(table.columns - 1, 1)
-    shown = [min(width, _LONGEST_LINE) if word else width for width, word in zip(natural, words, strict=True)]
+    shown = [min(width, LONGEST_WORD) if word else width for width, word in zip(natural, words, strict=True)]
     dense = sum(shown) * medium.character + gaps * medium.least_gap > medium.width
     character = medium.dense_character if dense else medium.character
     room = medium.width - sum(natural) * character

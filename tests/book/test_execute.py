@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
 import pytest
 
+from respine.book import execute as executing
 from respine.book.build import preload
 from respine.book.cache import package_sources
 from respine.book.chapters import Chapter, page_names, read_chapter, read_chapters, select
@@ -267,3 +270,16 @@ class TestChapters:
         assert [chapter.path.stem for chapter in select(chapters, wanted)] == ["first", "third"]
         with pytest.raises(RefusedError, match="there are first, second, third"):
             select(chapters, ("fourth",))
+
+
+def test_a_thread_closes_the_loop_that_talking_to_a_kernel_opened() -> None:
+    from jupyter_core.utils import ensure_event_loop
+
+    def talk() -> asyncio.AbstractEventLoop:
+        loop = ensure_event_loop()
+        executing._close_event_loop()
+        executing._close_event_loop()  # without one, nothing is to be done
+        return loop
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(talk).result().is_closed()
