@@ -101,4 +101,5 @@ install:
 	fi; \
 	set -e; \
 	$(PIP) --no-build-isolation -e .; \
+	$(BIN)/python -m compileall -q respine >/dev/null || true; \
 	echo "$$project" > .venv/.project

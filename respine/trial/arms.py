@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import csv
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
+
+from respine.trial.reading import Source, locate
+from respine.trial.sheet import UnreadableError, cell_text
 
 _COLUMN = "TRT01P"
 
@@ -17,34 +21,43 @@ def planned_arms(data: Path) -> set[str]:
     data
         Folder of the tables, or one workbook.
     """
-    files = sorted(data.iterdir()) if data.is_dir() else []
-    plain = [path for path in files if path.name.lower() in ("adsl.csv", "adsl.csv.gz")]
-    # CSV needs none of the libraries that the other formats wait for.
-    return _in_csv(plain[0]) if plain else _in_any(data)
-
-
-def _in_csv(path: Path) -> set[str]:
-    opened = gzip.open if path.suffix.lower() == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
-            rows = csv.reader(stream)
-            place = _place(next(rows))
-            return {row[place].strip() for row in rows if len(row) > place} - {""}
-    except (OSError, EOFError, ValueError, StopIteration, csv.Error):
-        return set()
-
-
-def _in_any(data: Path) -> set[str]:
-    from respine.trial.reading import locate
-    from respine.trial.sheet import UnreadableError, cell_text
-
     try:
         (source,) = locate(data)[0]["adsl"]
-        sheet = source.read()
-        cells = set(sheet.cells(_place(sheet.names)))
-    except (OSError, ValueError, UnreadableError):
+        cells = _cells(source)
+    except (OSError, EOFError, ValueError, StopIteration, csv.Error, UnreadableError):
         return set()
     return {cell_text(cell).strip() for cell in cells if cell is not None} - {""}
+
+
+def _cells(source: Source) -> Sequence[object]:
+    """The column's cells. CSV and workbooks have quicker readers than those that see everything checking looks for."""
+    if source.sheet:
+        return _in_workbook(source)
+    if source.path.name.lower().endswith((".csv", ".csv.gz")):
+        return _in_csv(source.path)
+    sheet = source.read()
+    return sheet.cells(_place(sheet.names))
+
+
+def _in_csv(path: Path) -> list[object]:
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
+    with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
+        rows = csv.reader(stream)
+        place = _place(next(rows))
+        return [row[place] for row in rows if len(row) > place]
+
+
+def _in_workbook(source: Source) -> list[object]:
+    from python_calamine import CalamineError, CalamineWorkbook
+
+    try:
+        with CalamineWorkbook.from_path(source.path) as book:
+            cells = book.get_sheet_by_name(source.sheet).to_python()
+    except CalamineError as error:
+        raise ValueError(str(error)) from error
+    header, *rows = (row for row in cells if any(cell != "" for cell in row))
+    place = _place([str(cell) for cell in header])
+    return [row[place] for row in rows]
 
 
 def _place(names: list[str]) -> int:

@@ -16,10 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from respine.trial.contract import TABLES
-from respine.trial.csvfile import read_csv
 from respine.trial.sheet import Problem, Sheet, UnreadableError, cell_text
 
 _NUMBER_COLUMNS = frozenset(c.name for t in TABLES.values() for c in t.columns if c.numeric)
@@ -29,7 +26,10 @@ def _is_number(name: str) -> bool:
     return name.strip().upper() in _NUMBER_COLUMNS
 
 
+# What reads a format is loaded with the first file of it: a label is looked up before most of them could be.
 def _read_csv(path: Path) -> Sheet:
+    from respine.trial.csvfile import read_csv
+
     return read_csv(path, _is_number)
 
 
@@ -48,6 +48,7 @@ def _pyreadstat(function: str) -> Callable[[Path], Sheet]:
     """
 
     def read(path: Path) -> Sheet:
+        import numpy as np
         import pyreadstat
 
         found, meta = getattr(pyreadstat, function)(str(path), output_format="dict")
@@ -63,6 +64,8 @@ def _pyreadstat(function: str) -> Callable[[Path], Sheet]:
 
 def _read_dataset_json(path: Path) -> Sheet:
     """CDISC Dataset-JSON 1.1: one JSON object; as NDJSON, the metadata in the first line and one row a line."""
+    import numpy as np
+
     with path.open(encoding="utf-8-sig") as file:
         if path.suffix.lower() == ".ndjson":
             head, *rows = [_json(line) for line in file if line.strip()] or [None]
@@ -184,12 +187,11 @@ def locate(folder: Path) -> tuple[dict[str, list[Source]], list[Path]]:
 
 
 def _workbook_sources(path: Path) -> Iterator[Source]:
-    import openpyxl
+    from python_calamine import CalamineWorkbook
 
     try:
-        book = openpyxl.load_workbook(path, read_only=True)
-        names = book.sheetnames
-        book.close()
+        with CalamineWorkbook.from_path(path) as book:
+            names = book.sheet_names
     except Exception as error:  # a damaged zip or XML raises anything
         if _stem(path) in TABLES:
             # Reading it will say what is wrong, beside what is wrong with the other tables.
@@ -205,6 +207,7 @@ def _workbook_sources(path: Path) -> Iterator[Source]:
 
 
 def _read_workbook_sheet(path: Path, name: str) -> Sheet:
+    import numpy as np
     import openpyxl
 
     book = openpyxl.load_workbook(path, read_only=True, data_only=True)

@@ -7,10 +7,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,9 @@ class Sheet:
     @classmethod
     def from_arrow(cls, table: pa.Table) -> Sheet:
         """A table of a format that has rows and types of its own."""
+        import numpy as np
+        import pyarrow as pa
+
         columns = [c.to_pylist() if pa.types.is_nested(c.type) else c for c in table.columns]
         return cls(list(table.column_names), columns, np.arange(2, table.num_rows + 2))
 
@@ -64,12 +69,14 @@ class Sheet:
         Those that were read as lists become arrays only here: pyarrow imports pandas for that, which takes longer than
         looking up a label may.
         """
+        import pyarrow as pa
+
         return [c if isinstance(c, pa.ChunkedArray) else column_of(c) for c in self.columns]
 
     def cells(self, column: int) -> Sequence[object]:
         """The cells of one column; None where one is empty."""
         cells = self.columns[column]
-        return cells.to_pylist() if isinstance(cells, pa.ChunkedArray) else cells
+        return cells if isinstance(cells, Sequence) else cells.to_pylist()
 
 
 def cell_text(value: object) -> str:
@@ -90,6 +97,8 @@ def cell_text(value: object) -> str:
 
 def column_of(cells: Sequence[object]) -> pa.ChunkedArray:
     """Python cells as one column: numbers, days or text where all are, otherwise all as text; None is missing."""
+    import pyarrow as pa
+
     kinds = {type(cell) for cell in cells if cell is not None}
     if kinds <= {int, float} and kinds:
         array = pa.array([None if cell is None else float(cell) for cell in cells], pa.float64())  # type: ignore[arg-type]

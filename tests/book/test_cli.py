@@ -177,6 +177,20 @@ def test_help_and_refusals_import_nothing_heavy(root: Path, arguments: list[str]
     assert done.stderr.splitlines()[-1] == "heavy:"
 
 
+def test_options_and_a_label_load_no_pydantic(root: Path) -> None:
+    """typer from 0.29 on does, whatever the options."""
+    program = (
+        "import sys, atexit\n"
+        "atexit.register(lambda: print('pydantic' in sys.modules, file=sys.stderr))\n"
+        "from respine.cli import main\nmain()"
+    )
+    command = [sys.executable, "-c", program, "build", "--jobs", "2", "-p", "treatment=msc", "--data", "data/tiny"]
+    done = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "treatment = msc" in done.stderr
+    assert done.stderr.splitlines()[-1] == "False"
+
+
 def test_nothing_changed_imports_nothing_heavy(root: Path, respine: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "execute", partial(execute_plainly, []))
     monkeypatch.setattr(building, "kernels", lambda run: nullcontext())
