@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import shutil
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -48,15 +48,8 @@ class TypstBuilder(Builder):  # type: ignore[misc]
         """Addresses inside the report are the same from everywhere."""
         return self.get_target_uri(to, typ)
 
-    def prepare_writing(self, docnames: Set[str]) -> None:
-        """Nothing to prepare."""
-
-    def write_doc(self, docname: str, doctree: nodes.document) -> None:
-        """Not used: the report is written whole."""
-        raise NotImplementedError
-
     def write(self, *ignored: Any) -> None:
-        """Write the report's Typst source and compile it."""
+        """Write the report's Typst source and compile it: whole, so that no other method of a builder is called."""
         folder = Path(self.outdir)
         shutil.rmtree(folder / "figures", ignore_errors=True)
         pages = list(self._pages(self.config.root_doc, 1))
