@@ -5,9 +5,7 @@ The anchor is what Python takes to import pandas, which such commands do without
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import Row, against, seconds
-from benchmarks.report import TOP
+from benchmarks.report import TOP, respine, run
 
 SHIPPED = TOP / "data" / "respine-synthetic" / "adsl.csv"
 GOAL = "0.3 s"
@@ -23,7 +21,7 @@ GOAL = "0.3 s"
 
 def rows() -> Iterator[Row]:
     """Help and two refusals, then a label in each format; the shortest of several runs each."""
-    pandas = seconds(lambda: _run(0, "-c", "import pandas"))
+    pandas = seconds(lambda: run(TOP, "-c", "import pandas"))
     for what, status, arguments in (
         ("respine --help", 0, ["--help"]),
         ("Refused: a parameter that there is not", 2, ["build", "-p", "alhpa=0.1"]),
@@ -42,22 +40,19 @@ def rows() -> Iterator[Row]:
 def _writers(adsl: pd.DataFrame) -> Mapping[str, Callable[[Path], object]]:
     import pyreadstat
 
+    cells = json.loads(adsl.to_json(orient="values"))
+    dataset_json = {"datasetJSONVersion": "1.1.0", "columns": [{"name": name} for name in adsl], "rows": cells}
     return {
         "csv": lambda path: adsl.to_csv(path, index=False),
         "parquet": lambda path: adsl.to_parquet(path, index=False),
         "xpt": lambda path: pyreadstat.write_xport(adsl, str(path)),
         "sav": lambda path: pyreadstat.write_sav(adsl, str(path)),
         "dta": lambda path: pyreadstat.write_dta(adsl, str(path)),
+        "json": lambda path: path.write_text(json.dumps(dataset_json), encoding="utf-8"),
         "xlsx": lambda path: adsl.to_excel(path, index=False),
     }
 
 
 def _against(what: str, status: int, arguments: list[str], pandas: float) -> Row:
-    own = seconds(lambda: _run(status, "-m", "respine.cli", *arguments), repeat=10)
+    own = seconds(lambda: respine(TOP, *arguments, status=status), repeat=10)
     return against(what, own, "import pandas", pandas, GOAL)
-
-
-def _run(status: int, *arguments: str) -> None:
-    done = subprocess.run([sys.executable, *arguments], cwd=TOP, env=os.environ, capture_output=True, text=True)
-    if done.returncode != status:
-        raise RuntimeError(f"{arguments[:4]} gave {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")

@@ -62,20 +62,20 @@ def copy(root: Path) -> Path:
     return root
 
 
-def run(root: Path, *arguments: str) -> float:
-    """Seconds that Python takes for ``arguments``."""
+def run(root: Path, *arguments: str, status: int = 0) -> float:
+    """Seconds that Python takes for ``arguments``, which must end with ``status``."""
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     start = time.perf_counter()
     done = subprocess.run([sys.executable, *arguments], cwd=root, env=environment, capture_output=True, text=True)
     elapsed = time.perf_counter() - start
-    if done.returncode:
-        raise RuntimeError(f"{arguments[:3]} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+    if done.returncode != status:
+        raise RuntimeError(f"{arguments[:3]} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
     return elapsed
 
 
-def respine(root: Path, *arguments: str) -> float:
+def respine(root: Path, *arguments: str, status: int = 0) -> float:
     """Seconds that a command of respine takes."""
-    return run(root, "-m", "respine.cli", *arguments)
+    return run(root, "-m", "respine.cli", *arguments, status=status)
 
 
 def _execution(root: Path) -> Iterator[Row]:

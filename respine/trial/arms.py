@@ -23,7 +23,8 @@ def planned_arms(data: Path) -> set[str]:
     """
     try:
         (source,) = locate(data)[0]["adsl"]
-        cells = _cells(source)
+        # What is no file may be a pipe, which would be waited for.
+        cells = _cells(source) if source.path.is_file() else []
     except (OSError, EOFError, ValueError, StopIteration, csv.Error, UnreadableError):
         return set()
     return {cell_text(cell).strip() for cell in cells if cell is not None} - {""}

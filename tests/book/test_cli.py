@@ -156,6 +156,17 @@ def test_all_mistakes_are_named_at_once(respine: Command) -> None:
     assert err.count("\n") == 3
 
 
+def listing(modules: tuple[str, ...], root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command that says last, on stderr, which of these modules it has imported."""
+    program = (
+        "import sys, atexit\n"
+        f"atexit.register(lambda: print('heavy:', *(m for m in {modules} if m in sys.modules), file=sys.stderr))\n"
+        "from respine.cli import main\nmain()"
+    )
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -166,42 +177,25 @@ def test_all_mistakes_are_named_at_once(respine: Command) -> None:
     ],
 )  # fmt: skip
 def test_help_and_refusals_import_nothing_heavy(root: Path, arguments: list[str]) -> None:
-    program = (
-        "import sys, atexit\n"
-        f"atexit.register(lambda: print('heavy:', *(m for m in {HEAVY} if m in sys.modules), file=sys.stderr))\n"
-        "from respine.cli import main\nmain()"
-    )
-    command = [sys.executable, "-c", program, *arguments]
-    done = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True)
+    done = listing(HEAVY, root, *arguments)
     assert done.returncode in (0, 2), done.stderr
     assert done.stderr.splitlines()[-1] == "heavy:"
 
 
 def test_options_and_a_label_load_no_pydantic(root: Path) -> None:
     """typer from 0.29 on does, whatever the options."""
-    program = (
-        "import sys, atexit\n"
-        "atexit.register(lambda: print('pydantic' in sys.modules, file=sys.stderr))\n"
-        "from respine.cli import main\nmain()"
-    )
-    command = [sys.executable, "-c", program, "build", "--jobs", "2", "-p", "treatment=msc", "--data", "data/tiny"]
-    done = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True)
+    arguments = ["--jobs", "2", "-p", "treatment=msc", "--data", "data/tiny"]
+    done = listing((*HEAVY, "pydantic"), root, "build", *arguments)
     assert done.returncode == 2
     assert "treatment = msc" in done.stderr
-    assert done.stderr.splitlines()[-1] == "False"
+    assert done.stderr.splitlines()[-1] == "heavy:"
 
 
 def test_nothing_changed_imports_nothing_heavy(root: Path, respine: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "execute", partial(execute_plainly, []))
     monkeypatch.setattr(building, "kernels", lambda run: nullcontext())
     assert respine("build")[0] == 0
-    program = (
-        "import sys, atexit\n"
-        f"atexit.register(lambda: print('heavy:', *(m for m in {HEAVY} if m in sys.modules), file=sys.stderr))\n"
-        "from respine.cli import main\nmain()"
-    )
-    command = [sys.executable, "-c", program, "build"]
-    done = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True)
+    done = listing(HEAVY, root, "build")
     assert "nothing has changed" in done.stdout
     assert done.stderr == "heavy:\n"
 

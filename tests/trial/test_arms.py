@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,13 @@ def test_what_cannot_be_read_has_no_arms(tmp_path: Path) -> None:
         folder.mkdir()
         (folder / name).write_bytes(content)
         assert planned_arms(folder) == set()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("name", ["adsl.csv", "adsl.json"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    assert planned_arms(tmp_path) == set()
 
 
 def test_two_files_of_participants_are_for_checking_to_explain(tmp_path: Path) -> None:
